@@ -1,0 +1,1 @@
+"""Latency, energy, memory, peers and the report."""

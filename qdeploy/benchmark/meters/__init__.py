@@ -1,0 +1,1 @@
+"""Sources of energy figures, one module each."""

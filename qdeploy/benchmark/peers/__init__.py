@@ -1,0 +1,1 @@
+"""What a user would otherwise deploy, one module each."""

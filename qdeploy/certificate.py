@@ -1,0 +1,102 @@
+"""What a trained model claims, and all that is needed to prove it again from the data.
+
+For output k with integer inputs X (n, d) (the constant input last), targets y and loss L:
+
+    objective = L(f(X), y) + λ Σ|α|        of the deployed integer network
+    bound     ≤ min over every width, every ±1 u, v, real α and b of the same expression
+
+The bound is the dual value at t·r, where r are the stored integers, N ≥ max |uᵀ Xᵀdiag(r)X v| is
+the proven norm bound and t any number with t·N·step² ≤ λ (weak duality; docs/certificate.md).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Certificate", "OutputCertificate", "ProofMethod", "dataset_digest"]
+
+ProofMethod = Literal["sdp", "enumeration"]
+
+
+@dataclass(frozen=True, eq=False)
+class OutputCertificate:
+    """The proof for one output.
+
+    Attributes:
+        objective: objective of the deployed network for this output, rounded up.
+        bound: proven lower bound on the optimum of any width, rounded down.
+        norm_bound: integer N with |uᵀGv| ≤ N for all u, v in {±1}^d, G = Xᵀdiag(r)X.
+        residual: r, int16 (n,).
+        multipliers: z, int64 (d,), with Diag(z) ± G positive semidefinite and Σz = N; None when N
+            was found by enumeration.
+    """
+
+    objective: float
+    bound: float
+    norm_bound: int
+    residual: NDArray[np.int16]
+    multipliers: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """The proof for a whole model: sums over the outputs.
+
+    Attributes:
+        method: how every norm bound was proven ("sdp" as soon as one output needs it).
+        loss: name of the loss.
+        beta: penalty as the user states it.
+        penalty: λ = beta · d with d the inputs including the constant one.
+        input_step: value of one integer input step in the units of the objective, a power of two.
+        constant: κ, the integer appended to every input as the constant one.
+        data_digest: SHA-256 of the quantised training inputs and targets (`dataset_digest`).
+        outputs: one proof an output.
+    """
+
+    method: ProofMethod
+    loss: str
+    beta: float
+    penalty: float
+    input_step: float
+    constant: int
+    data_digest: str
+    outputs: tuple[OutputCertificate, ...]
+
+    @property
+    def objective(self) -> float:
+        """Objective of the deployed network, rounded up."""
+        return math.nextafter(math.fsum(o.objective for o in self.outputs), math.inf)
+
+    @property
+    def bound(self) -> float:
+        """Proven lower bound on the objective of any network of this kind, rounded down."""
+        return math.nextafter(math.fsum(o.bound for o in self.outputs), -math.inf)
+
+    @property
+    def gap(self) -> float:
+        """(objective - bound) / objective, rounded up; 0 for an objective of 0."""
+        if self.objective <= 0:
+            return 0.0
+        gap = 1 - Fraction(self.bound) / Fraction(self.objective)
+        return math.nextafter(float(gap), math.inf)
+
+
+def dataset_digest(inputs: NDArray[np.int8], targets: NDArray[np.float64]) -> str:
+    """SHA-256 that ties a certificate to its training data.
+
+    Args:
+        inputs: quantised inputs, int8 (n, d), without the constant one.
+        targets: training targets, float64 (n, K): ±1 for classes, standardised values otherwise.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(f"{inputs.shape} {targets.shape}".encode())
+    digest.update(np.ascontiguousarray(inputs, dtype="i1").tobytes())
+    digest.update(np.ascontiguousarray(targets, dtype="<f8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""From a network to an artifact: plan, kernel forms, TVM lowering."""

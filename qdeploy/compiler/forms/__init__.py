@@ -1,0 +1,1 @@
+"""Kernel forms of the quadratic network, one module each."""

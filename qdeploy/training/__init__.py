@@ -1,0 +1,1 @@
+"""Training: problem, relaxation, rounding, column generation, integer readout, certificate."""

@@ -1,0 +1,1 @@
+"""Proven upper bounds on the infinity-to-one norm, one module each."""

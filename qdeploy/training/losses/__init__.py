@@ -1,0 +1,1 @@
+"""Convex losses, one module each."""

@@ -1,0 +1,1 @@
+"""Solvers of the semidefinite relaxation, one module each."""
