@@ -1,0 +1,78 @@
+"""The problem of one output: quantised inputs, targets, loss and penalty.
+
+    min over m, u, v, α, b   L(f(X), y) + λ Σ|α_j|,   f(x) = Σ_j α_j (x̂ᵀu_j)(x̂ᵀv_j) + b
+
+with x̂ = step · [x, κ]: the int8 inputs and a constant one, which gives every neuron linear terms.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.data.quantizer import INPUT_STEP
+from qdeploy.training.losses import FloatArray, Loss
+
+__all__ = ["CONSTANT", "TrainingProblem", "lift"]
+
+CONSTANT = 32
+"""κ: the constant input, one standard deviation at the standard input step."""
+
+
+def lift(inputs: NDArray[np.int8], constant: int = CONSTANT) -> NDArray[np.int16]:
+    """Append the constant input: int16 (n, d) of int8 (n, d - 1)."""
+    column = np.full((inputs.shape[0], 1), constant, dtype=np.int16)
+    return np.hstack([inputs.astype(np.int16), column])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingProblem:
+    """One output to train.
+
+    Attributes:
+        integers: [x, κ], int16 (n, d), of magnitude at most 128.
+        targets: float64 (n,); ±1 for a class.
+        penalty: λ > 0.
+        loss: the loss.
+        step: value of one integer input step, a power of two.
+    """
+
+    integers: NDArray[np.int16]
+    targets: FloatArray
+    penalty: float
+    loss: Loss
+    step: float = INPUT_STEP
+
+    @property
+    def samples(self) -> int:
+        """Number of training rows n."""
+        return self.integers.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """Number of inputs d, the constant one included."""
+        return self.integers.shape[1]
+
+    @cached_property
+    def inputs(self) -> FloatArray:
+        """x̂, float64 (n, d); exact, since the step is a power of two."""
+        return self.integers * self.step
+
+    def features(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> FloatArray:
+        """Neuron outputs (x̂ᵀu_j)(x̂ᵀv_j), float64 (n, m), for sign matrices (m, d)."""
+        inputs = self.inputs
+        product: FloatArray = (inputs @ left.T.astype(np.float64)) * (
+            inputs @ right.T.astype(np.float64)
+        )
+        return product
+
+    def matrix(self, residual: FloatArray) -> FloatArray:
+        """G(r) = x̂ᵀ diag(r) x̂, float64 (d, d), symmetric."""
+        product: FloatArray = self.inputs.T @ (residual[:, None] * self.inputs)
+        return (product + product.T) / 2
+
+    def integer_matrix(self, residual: NDArray[np.int16]) -> NDArray[np.int64]:
+        """G(r) for integer inputs and residual, exact: 2⁷·2⁷·2¹⁵·n stays below 2⁶³ for n < 2³⁴."""
+        integers = self.integers.astype(np.int64)
+        return integers.T @ (residual.astype(np.int64)[:, None] * integers)

@@ -1,0 +1,51 @@
+"""What the two quadratic losses share: their dual value is yᵀr - ½‖r‖² on their domains."""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+INTEGER_PEAK = 32000
+"""Largest residual after rounding to int16, with room for the correction that makes the sum 0."""
+
+
+def dual_value(residual: FloatArray, targets: FloatArray) -> float:
+    """yᵀr - ½‖r‖²."""
+    return float(targets @ residual - 0.5 * residual @ residual)
+
+
+def exact_dual(
+    residual: NDArray[np.int16], targets: FloatArray, largest_step: Fraction
+) -> Fraction:
+    """Largest t·yᵀr - ½t²‖r‖² over t in [0, largest_step], exactly."""
+    integers = residual.tolist()
+    slope = sum(
+        (Fraction(y) * r for y, r in zip(targets.tolist(), integers, strict=True)), Fraction(0)
+    )
+    square = sum(r * r for r in integers)
+    if not square or slope <= 0:
+        return Fraction(0)
+    step = min(largest_step, slope / square)
+    return step * slope - step * step * square / 2
+
+
+def spread_rounding(
+    exact: FloatArray, rounded: NDArray[np.int64], excess: int, allowed: NDArray[np.bool_]
+) -> None:
+    """Move `rounded` by ±1 at `allowed` places, where it costs least, until its sum falls by `excess`.
+
+    Args:
+        exact: what was rounded, (n,).
+        rounded: its integers, changed in place.
+        excess: amount to take away (negative: to add).
+        allowed: where a change is in the domain.
+    """
+    sign = 1 if excess > 0 else -1
+    while excess:
+        places = np.flatnonzero(allowed)
+        order = places[np.argsort(sign * (exact[places] - rounded[places]), kind="stable")]
+        moved = order[: abs(excess)]
+        rounded[moved] -= sign
+        excess -= sign * moved.size
