@@ -70,7 +70,8 @@ class TrainingProblem:
     def matrix(self, residual: FloatArray) -> FloatArray:
         """G(r) = x̂ᵀ diag(r) x̂, float64 (d, d), symmetric."""
         product: FloatArray = self.inputs.T @ (residual[:, None] * self.inputs)
-        return (product + product.T) / 2
+        symmetric: FloatArray = (product + product.T) / 2
+        return symmetric
 
     def integer_matrix(self, residual: NDArray[np.int16]) -> NDArray[np.int64]:
         """G(r) for integer inputs and residual, exact: 2⁷·2⁷·2¹⁵·n stays below 2⁶³ for n < 2³⁴."""

@@ -31,21 +31,21 @@ def exact_dual(
     return step * slope - step * step * square / 2
 
 
-def spread_rounding(
-    exact: FloatArray, rounded: NDArray[np.int64], excess: int, allowed: NDArray[np.bool_]
+def take_away(
+    exact: FloatArray, rounded: NDArray[np.int64], excess: int, *, positive_only: bool = False
 ) -> None:
-    """Move `rounded` by ±1 at `allowed` places, where it costs least, until its sum falls by `excess`.
+    """Lower the sum of `rounded` by `excess`, one unit a place, where rounding went up the most.
 
     Args:
         exact: what was rounded, (n,).
         rounded: its integers, changed in place.
-        excess: amount to take away (negative: to add).
-        allowed: where a change is in the domain.
+        excess: units to take away; negative to add.
+        positive_only: leave zeros alone, so that nothing becomes negative (`excess` ≥ 0 then).
     """
     sign = 1 if excess > 0 else -1
     while excess:
-        places = np.flatnonzero(allowed)
-        order = places[np.argsort(sign * (exact[places] - rounded[places]), kind="stable")]
-        moved = order[: abs(excess)]
+        places = np.flatnonzero(rounded > 0) if positive_only else np.arange(rounded.size)
+        order = np.argsort(sign * (exact[places] - rounded[places]), kind="stable")
+        moved = places[order[: abs(excess)]]
         rounded[moved] -= sign
         excess -= sign * moved.size

@@ -1,7 +1,7 @@
 """Convex losses, one module each, and what every loss must know of itself.
 
-A loss is L(f, y) = Σ_i ℓ(f_i, y_i). Its residual is r = -∇L(f); its dual value is -L*(-r), for which
-the domain of r is closed under r → s·r, s in [0, 1] (so any residual becomes feasible by scaling).
+A loss is L(f, y) = Σ_i ℓ(f_i, y_i). Its residual is r = -∇L(f); its dual value is -L*(-r), whose
+domain is closed under r → s·r, s in [0, 1] (so any residual becomes feasible by scaling).
 """
 
 from fractions import Fraction
@@ -28,7 +28,7 @@ class Loss(Protocol):
         """L(f, y) in floating point."""
 
     def residual(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
-        """r = -∇L(f), (n,)."""
+        """Residual r = -∇L(f), (n,)."""
 
     def curvature(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
         """Second derivative of each ℓ (a generalised one at a kink), (n,), non-negative."""

@@ -44,8 +44,7 @@ class Squared:
             return np.zeros(residual.shape, dtype=np.int16)
         exact = centred * (quadratic_dual.INTEGER_PEAK / peak)
         rounded = np.rint(exact).astype(np.int64)
-        everywhere = np.ones(residual.shape, dtype=bool)
-        quadratic_dual.spread_rounding(exact, rounded, int(rounded.sum()), everywhere)
+        quadratic_dual.take_away(exact, rounded, int(rounded.sum()))
         return rounded.astype(np.int16)
 
     def exact_value(

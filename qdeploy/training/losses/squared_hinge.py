@@ -71,14 +71,10 @@ class SquaredHinge:
         exact = size * (quadratic_dual.INTEGER_PEAK / float(size.max()))
         rounded = np.rint(exact).astype(np.int64)
         excess = int(rounded[first].sum() - rounded[second].sum())
-        larger = first if excess > 0 else second
-        while excess:
-            # Only down, on the heavier side, at entries that stay non-negative.
-            places = np.flatnonzero(larger & (rounded > 0))
-            moved = places[np.argsort(exact[places] - rounded[places], kind="stable")]
-            moved = moved[: abs(excess)]
-            rounded[moved] -= 1
-            excess -= moved.size if excess > 0 else -moved.size
+        heavier = first if excess > 0 else second
+        lowered = rounded[heavier]
+        quadratic_dual.take_away(exact[heavier], lowered, abs(excess), positive_only=True)
+        rounded[heavier] = lowered
         return (rounded * np.sign(targets)).astype(np.int16)
 
     def exact_value(
