@@ -1,5 +1,6 @@
 """A trained model: integer network, input quantiser, what the scores mean, certificate, origin."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +22,24 @@ class Classes:
     """Scores that choose a class: one score (positive means the second of two) or one a class.
 
     Ties go to the first class, as numpy's argmax does.
+
+    Attributes:
+        labels: the classes, two or more, all different.
+        outputs: number of scores that the network gives: 1 for two classes, otherwise (or when
+            stated, as a network from elsewhere may give two) one a class.
     """
 
     labels: tuple[Label, ...]
+    outputs: int = 0
 
-    @property
-    def outputs(self) -> int:
-        """Number of scores that the network gives."""
-        return 1 if len(self.labels) == 2 else len(self.labels)
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if count < 2 or len(set(self.labels)) != count:
+            raise QDeployError("a classifier needs at least two labels, all different")
+        if not self.outputs:
+            object.__setattr__(self, "outputs", 1 if count == 2 else count)
+        if self.outputs != count and (self.outputs, count) != (1, 2):
+            raise QDeployError(f"{count} classes need {count} scores, not {self.outputs}")
 
     def decide(self, scores: NDArray[np.integer]) -> NDArray[np.generic]:
         """Labels (n,) of integer scores (n, K)."""
@@ -43,6 +54,12 @@ class Numbers:
     names: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.mean) == len(self.deviation) > 0:
+            raise QDeployError("each number that a model gives needs a name, mean and deviation")
+        if not np.isfinite([*self.mean, *self.deviation]).all() or min(self.deviation) <= 0:
+            raise QDeployError("means must be finite, deviations finite and positive")
 
     @property
     def outputs(self) -> int:
@@ -76,6 +93,13 @@ class Model:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not (self.name.isascii() and self.name.isidentifier() and len(self.name) <= 64):
+            raise QDeployError(
+                f"model name {self.name[:80]!r} will name C functions: use at most 64 letters, "
+                "digits and underscores, no digit first"
+            )
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise QDeployError(f"the scale of the scores must be positive, not {self.scale}")
         if self.head.outputs != self.network.outputs:
             raise QDeployError(
                 f"the network gives {self.network.outputs} scores but the model's head "

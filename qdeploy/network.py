@@ -230,11 +230,18 @@ class QuantizedNetwork:
 
     @cached_property
     def accumulators(self) -> tuple[dict[str, Accumulator], ...]:
-        """For each layer, the proven accumulator width of each of its stages."""
+        """For each layer, the proven accumulator width of each of its stages.
+
+        Widths never shrink along the network: a stage that reads int64 values computes in int64,
+        even where zero weights would keep its results small.
+        """
         magnitudes = np.full(self.inputs, INPUT_MAGNITUDE, dtype=object)
-        widths = []
+        widths: list[dict[str, Accumulator]] = []
         for layer in self.layers:
-            widths.append(layer.accumulators(magnitudes))
+            stages = layer.accumulators(magnitudes)
+            if widths and "int64" in widths[-1].values():
+                stages = dict.fromkeys(stages, "int64")
+            widths.append(stages)
             magnitudes = layer.magnitudes(magnitudes)
         return tuple(widths)
 
