@@ -2,5 +2,18 @@
 
 from qdeploy.data.dataset import Dataset
 from qdeploy.data.quantizer import InputQuantizer
+from qdeploy.data.reading import dataset_from_arrays, read_dataset, read_features
+from qdeploy.data.splitting import split
+from qdeploy.data.tasks import guess_task
+from qdeploy.data.validation import DataWarning
 
-__all__ = ["Dataset", "InputQuantizer"]
+__all__ = [
+    "DataWarning",
+    "Dataset",
+    "InputQuantizer",
+    "dataset_from_arrays",
+    "guess_task",
+    "read_dataset",
+    "read_features",
+    "split",
+]

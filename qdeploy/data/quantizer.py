@@ -4,12 +4,13 @@ The meaning is that of the ONNX operators Sub and QuantizeLinear in float32, so 
 front gives the same bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.data.validation import check_numbers
 from qdeploy.errors import QDeployError
 
 __all__ = ["INPUT_STEP", "InputQuantizer", "Scaling"]
@@ -62,7 +63,7 @@ class InputQuantizer:
         feature_names: tuple[str, ...],
         scaling: Scaling = "feature",
     ) -> "InputQuantizer":
-        """Standardise on the training rows; features that are constant there are left out.
+        """Standardise on the training rows; what the network would see as constant is left out.
 
         Args:
             features: float64 (n, D), finite.
@@ -71,11 +72,10 @@ class InputQuantizer:
                 them by the mean one (right for pixels and signals, which share a unit).
 
         Raises:
-            QDeployError: every feature is constant, or values exceed single precision.
+            QDeployError: every feature is constant, or a value is not finite in single precision.
         """
         raw = np.asarray(features, dtype=np.float64)
-        if np.abs(raw).max(initial=0.0) > float(np.finfo(np.float32).max) / 2:
-            raise QDeployError("a feature exceeds single precision (1.7e38); rescale it")
+        check_numbers(raw, feature_names, what="feature")
         single = raw.astype(np.float32)
         kept = np.flatnonzero((single != single[:1]).any(axis=0))
         if not kept.size:
@@ -84,12 +84,25 @@ class InputQuantizer:
         deviation = used.std(axis=0)
         if scaling == "tensor":
             deviation = np.full(kept.size, deviation.mean())
-        tiny = float(np.finfo(np.float32).tiny)
-        return cls(
+        # A normal number: subnormal divisors are flushed to zero on some processors.
+        scale = np.maximum(deviation * INPUT_STEP, float(np.finfo(np.float32).tiny))
+        quantizer = cls(
             feature_names=tuple(feature_names),
             kept=kept,
             offset=used.mean(axis=0).astype(np.float32),
-            scale=np.maximum(deviation * INPUT_STEP, tiny).astype(np.float32),
+            scale=scale.astype(np.float32),
+        )
+        steps = quantizer.quantize(single)
+        varying = (steps != steps[:1]).any(axis=0)
+        if not varying.any():
+            raise QDeployError(
+                "every feature varies too little in the training rows; nothing to learn"
+            )
+        return replace(
+            quantizer,
+            kept=quantizer.kept[varying],
+            offset=quantizer.offset[varying],
+            scale=quantizer.scale[varying],
         )
 
     @property
