@@ -1,0 +1,245 @@
+"""Certify: prove again, from the model and the data alone, how far a network is from the best.
+
+Follows docs/certificate.md step by step in exact arithmetic. Nothing is taken from the trainer but
+its claims; the figures of the result are the checker's own.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Context
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.certificate import ProofMethod
+from qdeploy.checker.claims import Claims, OutputClaims, read_claims
+from qdeploy.checker.definiteness import is_certainly_semidefinite, required_margin
+from qdeploy.checker.enumeration import LARGEST_DIMENSION, fits_walk, largest_bilinear_value
+from qdeploy.checker.errors import RefutationError
+from qdeploy.checker.exact import (
+    dual_value,
+    network_scores,
+    residual_gram,
+    round_down,
+    round_up,
+)
+from qdeploy.checker.losses import Targets
+from qdeploy.checker.rows import TrainingRows, training_rows
+from qdeploy.data.dataset import Dataset
+from qdeploy.errors import QDeployError
+from qdeploy.model import Model
+from qdeploy.progress import Progress, ProgressEvent, silent
+
+__all__ = ["CheckResult", "OutputCheck", "certify"]
+
+
+@dataclass(frozen=True)
+class OutputCheck:
+    """What was proven for one output.
+
+    Attributes:
+        objective: objective of the deployed integer network, rounded up.
+        bound: lower bound on that of any network of the family, rounded down.
+        norm: proven N ≥ max |uᵀGv| (the maximum itself by enumeration).
+        method: how N was proven.
+    """
+
+    objective: float
+    bound: float
+    norm: int
+    method: ProofMethod
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Whether a certificate holds, and what was proven.
+
+    Attributes:
+        holds: every claim is true.
+        reason: one sentence: what was proven, or why the certificate does not hold.
+        objective: proven objective of the network over all outputs, rounded up; None where the
+            proof did not get so far. The same holds for the next three.
+        bound: proven lower bound over all outputs, rounded down.
+        gap: (objective - bound) / objective, rounded up.
+        method: "enumeration", or "sdp" as soon as one output needs it.
+        rows: training rows that the proof speaks of.
+        outputs: what was proven for each output.
+    """
+
+    holds: bool
+    reason: str
+    objective: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+    method: ProofMethod | None = None
+    rows: int | None = None
+    outputs: tuple[OutputCheck, ...] = ()
+
+
+def certify(model: Model, dataset: Dataset, *, progress: Progress = silent) -> CheckResult:
+    """Prove the certificate of a model again.
+
+    Args:
+        model: network, quantiser, meaning of the scores, certificate, provenance.
+        dataset: the training data, or the table that they were split from.
+        progress: told of each output and of the enumeration.
+
+    Returns:
+        The outcome; a false or damaged certificate, or other data, is an outcome, not an error.
+
+    Raises:
+        QDeployError: the model carries no certificate, or an enumeration finds no C compiler.
+    """
+    if model.certificate is None:
+        raise QDeployError(
+            f"model {model.name!r} carries no certificate; train it with qdeploy to get one"
+        )
+    try:
+        claims = read_claims(model, model.certificate)
+        data = training_rows(model, dataset, claims.digest, claims.rows)
+        proven = _prove_outputs(claims, data, progress)
+    except RefutationError as refutation:
+        return CheckResult(holds=False, reason=f"the certificate does not hold: {refutation}")
+    return _conclude(model, claims, proven)
+
+
+@dataclass(frozen=True)
+class _Proven:
+    """Exact figures of one output."""
+
+    objective: Fraction
+    bound: Fraction
+    norm: int
+    method: ProofMethod
+
+
+def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> list[_Proven]:
+    try:
+        scores = network_scores(data.inputs, claims.quadratic, claims.readout)
+    except ValueError as error:
+        raise RefutationError(f"the network is too large to be checked, {error}") from error
+    ones = np.full((len(data.inputs), 1), claims.constant, dtype=np.int64)
+    lifted = np.hstack([data.inputs.astype(np.int64), ones])
+    outputs = len(claims.outputs)
+    proven = []
+    for k, output in enumerate(claims.outputs):
+        stage = f"checking output {k + 1} of {outputs}"
+        progress(ProgressEvent(stage, float(k), float(outputs)))
+        name = f"output {k + 1}"
+        targets = Targets.of(data.targets[:, k])
+        if claims.loss.needs_signs and not targets.are_signs:
+            raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
+        amplitudes = claims.readout.weights[:, k].astype(object)
+        penalised = claims.penalty * claims.scale * int(abs(amplitudes).sum()) / claims.step**2
+        objective = claims.loss.value(scores[:, k], claims.scale, targets) + penalised
+        norm = _prove_norm(output, lifted, name, stage, progress)
+        bound = _dual_bound(claims, output, targets, norm, name)
+        method: ProofMethod = "enumeration" if output.multipliers is None else "sdp"
+        proven.append(_Proven(objective, bound, norm, method))
+    progress(ProgressEvent("checked", float(outputs), float(outputs)))
+    return proven
+
+
+def _dual_bound(
+    claims: Claims, output: OutputClaims, targets: Targets, norm: int, name: str
+) -> Fraction:
+    residual = output.residual.astype(object)
+    if residual.sum() != 0:
+        raise RefutationError(f"{name}: the residual does not sum to zero")
+    if claims.loss.needs_signs and (targets.numerators * residual < 0).any():
+        raise RefutationError(f"{name}: a residual has the wrong sign for its target")
+    largest_step = claims.penalty / (norm * claims.step**2) if norm else None
+    return dual_value(claims.loss.linear(targets, residual), int(residual @ residual), largest_step)
+
+
+def _prove_norm(
+    output: OutputClaims,
+    lifted: NDArray[np.int64],
+    name: str,
+    stage: str,
+    progress: Progress,
+) -> int:
+    """A proven N, no larger than the claimed one."""
+    try:
+        gram = residual_gram(lifted, output.residual)
+    except ValueError as error:
+        raise RefutationError(f"{name}: too many rows to be checked, {error}") from error
+    if output.multipliers is None:
+        if len(gram) > LARGEST_DIMENSION or not fits_walk(gram):
+            raise RefutationError(
+                f"{name}: a proof by enumeration is for at most {LARGEST_DIMENSION} inputs and for "
+                f"sums within 64 bits; there are {len(gram)} inputs"
+            )
+        norm = largest_bilinear_value(gram, ceiling=output.norm, stage=stage, progress=progress)
+        if norm > output.norm:
+            raise RefutationError(
+                f"{name}: the norm bound {output.norm} is false, some signs u, v give {norm}"
+            )
+        return norm
+    norm = sum(output.multipliers)
+    if norm > output.norm:
+        raise RefutationError(
+            f"{name}: the multipliers sum to {norm}, above the norm bound {output.norm}"
+        )
+    for sign in (1, -1):
+        if not is_certainly_semidefinite(output.multipliers, gram, sign):
+            margin = required_margin(output.multipliers)
+            raise RefutationError(
+                f"{name}: Diag(z) {'+' if sign > 0 else '-'} G is not positive semidefinite, or "
+                f"its smallest eigenvalue is below the {margin:.3g} that the proof needs"
+            )
+    return norm
+
+
+def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResult:
+    objective = sum((p.objective for p in proven), Fraction(0))
+    bound = sum((p.bound for p in proven), Fraction(0))
+    gap = round_up(1 - bound / objective) if objective else 0.0
+    method: ProofMethod = "sdp" if any(p.method == "sdp" for p in proven) else "enumeration"
+    result = CheckResult(
+        holds=True,
+        reason=(
+            f"the certificate holds: no network of this kind, of any width, has an objective more "
+            f"than {_percent(gap)} % below this one's on the {claims.rows} training rows"
+        ),
+        objective=round_up(objective),
+        bound=round_down(bound),
+        gap=gap,
+        method=method,
+        rows=claims.rows,
+        outputs=tuple(
+            OutputCheck(round_up(p.objective), round_down(p.bound), p.norm, p.method)
+            for p in proven
+        ),
+    )
+    if false := _false_claim(model, claims, proven, objective, bound):
+        return replace(result, holds=False, reason=f"the certificate does not hold: {false}")
+    return result
+
+
+def _false_claim(
+    model: Model, claims: Claims, proven: list[_Proven], objective: Fraction, bound: Fraction
+) -> str | None:
+    """The first claimed figure that is better than what was proven."""
+    assert model.certificate is not None
+    for number, (claim, truth) in enumerate(zip(claims.outputs, proven, strict=True), start=1):
+        name = f"output {number}"
+        if Fraction(claim.objective) < truth.objective:
+            return (
+                f"{name}: the claimed objective {claim.objective!r} is below that of the network, "
+                f"{round_up(truth.objective)!r}"
+            )
+        if Fraction(claim.bound) > truth.bound:
+            return (
+                f"{name}: the claimed bound {claim.bound!r} is above the proven one, "
+                f"{round_down(truth.bound)!r}"
+            )
+    total = model.certificate
+    if Fraction(total.objective) < objective or Fraction(total.bound) > bound:
+        return "the totals over the outputs are better than the proven ones"
+    return None
+
+
+def _percent(gap: float) -> str:
+    """Four digits of a gap in percent, rounded up as the gap is."""
+    return format(Context(prec=4, rounding=ROUND_CEILING).create_decimal_from_float(100 * gap), "g")

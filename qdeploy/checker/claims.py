@@ -1,0 +1,215 @@
+"""What a certificate claims, read with suspicion: every field may be missing, wrong or hostile."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.certificate import Certificate
+from qdeploy.checker.errors import RefutationError
+from qdeploy.checker.losses import LOSSES, ExactLoss
+from qdeploy.model import Model
+from qdeploy.network import QuadraticLayer, ReadoutLayer
+
+__all__ = ["Claims", "OutputClaims", "read_claims"]
+
+LARGEST_FIGURE = 2.0**900
+"""Larger objectives and bounds are refused, so that sums of them stay finite."""
+
+LARGEST_NORM = 2**63 - 1
+LARGEST_CONSTANT = 2**15 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class OutputClaims:
+    """The claims for one output, of checked types and ranges (not yet of checked truth).
+
+    Attributes:
+        objective: claimed objective, finite.
+        bound: claimed bound, finite.
+        norm: claimed N ≥ 0.
+        residual: r, int64 (n,), within int16.
+        multipliers: z, d Python integers ≥ 0, or None for a proof by enumeration.
+    """
+
+    objective: float
+    bound: float
+    norm: int
+    residual: NDArray[np.int64]
+    multipliers: list[int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """The claims of a whole certificate and the network they are about.
+
+    Attributes:
+        quadratic: neurons with weights ±1 and biases ±κ.
+        readout: integer amplitudes and biases.
+        scale: c > 0, exactly.
+        penalty: λ > 0, exactly.
+        step: value of one integer input step, exactly.
+        constant: κ.
+        loss: the loss.
+        digest: that of the training data.
+        rows: number n of training rows.
+        outputs: one for each output.
+    """
+
+    quadratic: QuadraticLayer
+    readout: ReadoutLayer
+    scale: Fraction
+    penalty: Fraction
+    step: Fraction
+    constant: int
+    loss: ExactLoss
+    digest: str
+    rows: int
+    outputs: tuple[OutputClaims, ...]
+
+
+def read_claims(model: Model, certificate: object) -> Claims:
+    """Check types, ranges and shapes, and that the network is of the certified family.
+
+    Raises:
+        RefutationError: something is not as a certificate has it.
+    """
+    if not isinstance(certificate, Certificate):
+        raise RefutationError("it is not a certificate at all")
+    constant = _integer(certificate.constant, "the constant input", 1, LARGEST_CONSTANT)
+    quadratic, readout = _family(model, constant)
+    step = _number(certificate.input_step, "the input step")
+    penalty = _number(certificate.penalty, "the penalty")
+    beta = _number(certificate.beta, "beta")
+    scale = _number(model.scale, "the scale of the scores")
+    if min(step, penalty, beta, scale) <= 0:
+        raise RefutationError("the input step, the penalty, beta and the scale must be positive")
+    if math.frexp(step)[0] != 0.5:
+        raise RefutationError(f"the input step {step!r} is not a power of two")
+    lifted = quadratic.inputs + 1
+    if not math.isclose(penalty, beta * lifted, rel_tol=1e-12):
+        raise RefutationError(
+            f"the penalty {penalty!r} is not beta times the number of inputs, {beta!r} · {lifted}"
+        )
+    loss = certificate.loss
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise RefutationError(f"the loss {_show(loss)} is not one of {', '.join(LOSSES)}")
+    if not isinstance(certificate.data_digest, str):
+        raise RefutationError("the digest of the training data is not a text")
+    given = certificate.outputs
+    if not isinstance(given, tuple | list) or len(given) != readout.width:
+        raise RefutationError(f"there is not one proof for each of the {readout.width} outputs")
+    outputs = tuple(
+        _output(proof, f"output {number}", lifted) for number, proof in enumerate(given, start=1)
+    )
+    rows = len(outputs[0].residual)
+    if any(len(output.residual) != rows for output in outputs):
+        raise RefutationError("the residuals of the outputs differ in length")
+    method = "sdp" if any(o.multipliers is not None for o in outputs) else "enumeration"
+    if certificate.method != method:
+        raise RefutationError(
+            f"the method is given as {_show(certificate.method)} but is {method!r}"
+        )
+    return Claims(
+        quadratic=quadratic,
+        readout=readout,
+        scale=Fraction(scale),
+        penalty=Fraction(penalty),
+        step=Fraction(step),
+        constant=constant,
+        loss=LOSSES[loss],
+        digest=certificate.data_digest,
+        rows=rows,
+        outputs=outputs,
+    )
+
+
+def _family(model: Model, constant: int) -> tuple[QuadraticLayer, ReadoutLayer]:
+    layers = model.network.layers
+    if len(layers) != 2:
+        raise RefutationError(
+            "the certificate is for one quadratic layer and a readout; "
+            f"the model has {len(layers)} layers"
+        )
+    quadratic, readout = layers
+    if not (isinstance(quadratic, QuadraticLayer) and isinstance(readout, ReadoutLayer)):
+        raise RefutationError("the certificate is for a quadratic layer followed by a readout")
+    for side, weights, bias in (
+        ("left", quadratic.left, quadratic.left_bias),
+        ("right", quadratic.right, quadratic.right_bias),
+    ):
+        wrong = np.argwhere(np.abs(weights.astype(np.int64)) != 1)
+        if len(wrong):
+            neuron, position = wrong[0]
+            raise RefutationError(
+                f"neuron {neuron + 1}, {side} weight {position + 1} is "
+                f"{weights[neuron, position]}, not +1 or -1"
+            )
+        odd = np.flatnonzero(np.abs(bias.astype(np.int64)) != constant)
+        if len(odd):
+            raise RefutationError(
+                f"neuron {odd[0] + 1}, {side} bias is {bias[odd[0]]}, not +{constant} or "
+                f"-{constant}"
+            )
+    return quadratic, readout
+
+
+def _output(proof: Any, name: str, lifted: int) -> OutputClaims:
+    fields = ("objective", "bound", "norm_bound", "residual", "multipliers")
+    if not all(hasattr(proof, field) for field in fields):
+        raise RefutationError(f"{name}: the proof is incomplete")
+    objective = _number(proof.objective, f"{name}: the objective")
+    bound = _number(proof.bound, f"{name}: the bound")
+    if max(abs(objective), abs(bound)) > LARGEST_FIGURE:
+        raise RefutationError(f"{name}: objective or bound is beyond all reason")
+    residual = _integers(proof.residual, f"{name}: the residual", -(2**15), 2**15 - 1)
+    if not len(residual):
+        raise RefutationError(f"{name}: the residual is empty")
+    multipliers = None
+    if proof.multipliers is not None:
+        multipliers = _integers(proof.multipliers, f"{name}: the multipliers", 0, LARGEST_NORM)
+        if len(multipliers) != lifted:
+            raise RefutationError(f"{name}: {len(multipliers)} multipliers for {lifted} inputs")
+    return OutputClaims(
+        objective=objective,
+        bound=bound,
+        norm=_integer(proof.norm_bound, f"{name}: the norm bound", 0, LARGEST_NORM),
+        residual=residual,
+        multipliers=None if multipliers is None else multipliers.tolist(),
+    )
+
+
+def _number(value: Any, name: str) -> float:
+    if not isinstance(value, int | float | np.floating | np.integer) or isinstance(value, bool):
+        raise RefutationError(f"{name} is not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise RefutationError(f"{name} is not a finite number")
+    return number
+
+
+def _integer(value: Any, name: str, lowest: int, largest: int) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise RefutationError(f"{name} is not an integer")
+    if not lowest <= int(value) <= largest:
+        raise RefutationError(f"{name} is outside {lowest} to {largest}")
+    return int(value)
+
+
+def _integers(value: Any, name: str, lowest: int, largest: int) -> NDArray[np.int64]:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
+        raise RefutationError(f"{name} is not a row of integers")
+    if value.size and not lowest <= int(value.min()) <= int(value.max()) <= largest:
+        raise RefutationError(f"{name} leaves the range {lowest} to {largest}")
+    return value.astype(np.int64)
+
+
+def _show(value: Any) -> str:
+    """A short quotation of a value that may be anything."""
+    return repr(value)[:40] if isinstance(value, str) else f"of type {type(value).__name__}"

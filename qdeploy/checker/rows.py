@@ -1,0 +1,175 @@
+"""Which rows a model was trained on: the data as given or one part of a split, told by digest."""
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.certificate import dataset_digest
+from qdeploy.checker.errors import RefutationError
+from qdeploy.data.dataset import Dataset
+from qdeploy.errors import QDeployError
+from qdeploy.model import Classes, Model, Numbers
+
+__all__ = ["TrainingRows", "training_rows"]
+
+STANDARD_TOLERANCE = 1e-9
+"""Agreement asked of the mean and deviation in the model, which rounding makes inexact; the
+targets themselves are compared bit for bit, through the digest."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """The data that a certificate speaks of.
+
+    Attributes:
+        inputs: quantised inputs, int8 (n, d).
+        targets: float64 (n, K), ±1 or standardised.
+    """
+
+    inputs: NDArray[np.int8]
+    targets: NDArray[np.float64]
+
+
+def training_rows(model: Model, dataset: Dataset, digest: str, rows: int) -> TrainingRows:
+    """Find the rows whose quantised inputs and targets have the digest.
+
+    Args:
+        model: quantiser, meaning of the scores and provenance are used.
+        dataset: what the user gives; it may hold the held-out rows as well.
+        digest: `certificate.data_digest`.
+        rows: number of training rows that the certificate speaks of.
+
+    Raises:
+        RefutationError: no candidate has the digest, or the data do not fit the model.
+    """
+    counts = []
+    for part in _candidates(model, dataset):
+        counts.append(len(part.features))
+        if counts[-1] == rows:
+            found = TrainingRows(_inputs(model, part), _targets(model, part))
+            if dataset_digest(found.inputs, found.targets) == digest:
+                _standardised(model, part)
+                return found
+    if rows in counts:
+        raise RefutationError(
+            f"the data are not those the model was trained on: the {rows} training rows differ in "
+            "some value, label or order"
+        )
+    offered = " or ".join(map(str, counts))
+    raise RefutationError(
+        "the data are not those the model was trained on: the certificate speaks of "
+        f"{rows} rows, the data have {offered}"
+    )
+
+
+def _candidates(model: Model, dataset: Dataset) -> Iterator[Dataset]:
+    yield dataset
+    recorded = model.provenance.get("split") if isinstance(model.provenance, Mapping) else None
+    if not isinstance(recorded, Mapping):
+        return
+    size, seed = recorded.get("test_size"), recorded.get("seed")
+    if not isinstance(size, float) or not 0 < size < 1:
+        return
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        return
+    from qdeploy.data import split
+
+    try:
+        train, _ = split(dataset, size, seed)
+    except QDeployError:
+        # Data too small for that split are not the data that were split.
+        return
+    yield train
+
+
+def _inputs(model: Model, part: Dataset) -> NDArray[np.int8]:
+    features = part.features
+    if model.quantizer is None:
+        whole = np.clip(np.rint(features), -128, 127)
+        if not (whole == features).all():
+            raise RefutationError(
+                "the model has no input quantiser and the data are not int8 values"
+            )
+        if features.shape[1] != model.network.inputs:
+            raise RefutationError(
+                f"the model takes {model.network.inputs} inputs, the data have {features.shape[1]}"
+            )
+        return whole.astype(np.int8)
+    try:
+        return model.quantizer.quantize(features)
+    except QDeployError as error:
+        raise RefutationError(f"the data do not fit the model: {error}") from error
+
+
+def _targets(model: Model, part: Dataset) -> NDArray[np.float64]:
+    """±1 one against the rest (the second of two labels is +1), or standardised numbers."""
+    if isinstance(model.head, Classes):
+        return _signs(model.head, part.target)
+    values = _numbers(model.head, part.target)
+    with np.errstate(over="ignore"):
+        standard = (values - np.array(model.head.mean)) / np.array(model.head.deviation)
+    if not np.isfinite(standard).all():
+        raise RefutationError("the targets divided by the deviation in the model are not finite")
+    return standard
+
+
+def _signs(head: Classes, target: NDArray[np.generic]) -> NDArray[np.float64]:
+    if not all(isinstance(label, Hashable) for label in head.labels):
+        raise RefutationError("a label of the model is neither a number nor a text")
+    positions: dict[Any, int] = {label: place for place, label in enumerate(head.labels)}
+    if len(positions) != len(head.labels) or len(positions) < 2:
+        raise RefutationError("the labels of the model are not two or more distinct ones")
+    if target.ndim != 1:
+        raise RefutationError("the model chooses classes but the data have several targets a row")
+    chosen = np.empty(len(target), dtype=np.int64)
+    for row, label in enumerate(target.tolist()):
+        place = positions.get(label)
+        if place is None:
+            raise RefutationError(
+                f"row {row + 1} has the label {label!r}, which the model does not know"
+            )
+        chosen[row] = place
+    if len(head.labels) == 2:
+        return np.where(chosen == 1, 1.0, -1.0)[:, None]
+    return np.where(chosen[:, None] == np.arange(len(head.labels)), 1.0, -1.0)
+
+
+def _numbers(head: Numbers, target: NDArray[np.generic]) -> NDArray[np.float64]:
+    if target.dtype.kind not in "fiu":
+        raise RefutationError(
+            "the model predicts numbers but the target of the data is not numeric"
+        )
+    values = target.astype(np.float64).reshape(len(target), -1)
+    if values.shape[1] != head.outputs:
+        raise RefutationError(
+            f"the model predicts {head.outputs} numbers, the data have {values.shape[1]} targets"
+        )
+    constants = (*head.mean, *head.deviation)
+    if len(head.mean) != head.outputs or len(head.deviation) != head.outputs:
+        raise RefutationError("the model has not one mean and one deviation for each output")
+    if not all(isinstance(c, float | int) and math.isfinite(c) for c in constants):
+        raise RefutationError("the mean or the deviation of an output is not a finite number")
+    if min(head.deviation) <= 0:
+        raise RefutationError("the deviation of an output is not positive")
+    return values
+
+
+def _standardised(model: Model, part: Dataset) -> None:
+    """Refuse a model whose mean and deviation are not those of its training targets."""
+    if not isinstance(model.head, Numbers):
+        return
+    values = _numbers(model.head, part.target)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    slack = STANDARD_TOLERANCE * (np.abs(mean) + deviation)
+    wrong = (np.abs(mean - model.head.mean) > slack) | (
+        np.abs(deviation - model.head.deviation) > slack
+    )
+    if wrong.any():
+        raise RefutationError(
+            f"target {model.head.names[int(wrong.argmax())]!r}: the mean and deviation in the "
+            "model are not those of its training rows"
+        )
