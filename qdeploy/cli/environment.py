@@ -1,0 +1,102 @@
+"""``qdeploy targets`` and ``qdeploy doctor``."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from qdeploy.cli.options import Json, Quiet
+from qdeploy.cli.terminal import Terminal, pairs
+
+__all__ = ["doctor", "targets"]
+
+targets = typer.Typer(
+    help="The machines that models can be compiled for.\n\n"
+    "[bold]Example[/bold]:  qdeploy targets show cpu",
+    invoke_without_command=True,
+)
+
+
+@targets.callback()
+def _list_by_default(context: typer.Context, json_output: Json = False) -> None:
+    if context.invoked_subcommand is None:
+        list_all(json_output=json_output)
+
+
+@targets.command("list")
+def list_all(json_output: Json = False) -> None:
+    """List every target.
+
+    [bold]Example[/bold]:  qdeploy targets list --json
+    """
+    from qdeploy.targets import list_targets
+
+    known = list_targets()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("target", "family", "what it is"):
+        table.add_column(heading, overflow="fold")
+    for target in known:
+        table.add_row(target.name, target.family, target.description)
+    Terminal(json_output=json_output, quiet=False).result(
+        {"targets": [target.model_dump(mode="json") for target in known]}, table
+    )
+
+
+@targets.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A target or a target's TOML file.")],
+    json_output: Json = False,
+) -> None:
+    """Show all that is known of one target.
+
+    [bold]Example[/bold]:  qdeploy targets show cpu
+    """
+    from qdeploy.targets import load_target
+
+    values = load_target(name).model_dump(mode="json")
+    Terminal(json_output=json_output, quiet=False).result(values, pairs(*_flat(values)))
+
+
+def doctor(json_output: Json = False, quiet: Quiet = False) -> None:
+    """Check this machine: what is installed, what is missing, and how to get it.
+
+    Exits with status 1 when something that qdeploy needs is missing.
+
+    [bold]Example[/bold]:  qdeploy doctor
+    """
+    from qdeploy.doctor import diagnose
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    with terminal.progress() as progress:
+        findings = diagnose(progress=progress)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "part", "found"):
+        table.add_column(heading, overflow="fold")
+    marks = {"found": "[green]ok[/green]", "optional": "[yellow]--[/yellow]"}
+    for finding in findings:
+        mark = marks.get(finding.status, "[bold red]missing[/bold red]")
+        table.add_row(mark, finding.part, finding.detail)
+        if finding.status != "found":
+            table.add_row("", "", f"would add: {finding.adds}")
+            table.add_row("", "", f"to get it: {finding.remedy}")
+    healthy = all(finding.status != "missing" for finding in findings)
+    verdict = "Ready." if healthy else "Something that qdeploy needs is missing."
+    terminal.result(
+        {"healthy": healthy, "findings": [vars(finding) for finding in findings]}, table, verdict
+    )
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as lines of dotted key and text; empty ones are left out."""
+    lines: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            if value:
+                lines.append((prefix + key, ", ".join(map(str, value))))
+        elif value is not None and value != "":
+            lines.append((prefix + key, str(value)))
+    return lines

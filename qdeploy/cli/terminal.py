@@ -1,0 +1,183 @@
+"""Where a command's words go: results to standard output, everything else to standard error."""
+
+import json
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from qdeploy.cli.figures import jsonable, percent_gap
+from qdeploy.progress import Progress as ProgressCallable
+from qdeploy.progress import ProgressEvent, silent
+
+__all__ = ["Terminal", "own_warnings", "pairs", "say"]
+
+_PLAIN_WIDTH = 120
+_LINE_SECONDS = 10.0
+
+_messages = Console(stderr=True, highlight=False)
+
+
+def say(kind: str, sentence: str) -> None:
+    """One line on standard error: ``qdeploy: error: …``, on a terminal with the kind in colour."""
+    line = Text("qdeploy: ")
+    line.append(f"{kind}: ", style={"error": "bold red", "warning": "yellow"}.get(kind, ""))
+    line.append(" ".join(sentence.split()))
+    _messages.print(line, soft_wrap=not _messages.is_terminal)
+
+
+def pairs(*rows: tuple[str, str]) -> Table:
+    """A table of names and values, without rules."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, Text(text))
+    return table
+
+
+@contextmanager
+def own_warnings() -> Iterator[None]:
+    """Print qdeploy's own warnings as one line each; those of other packages are not shown."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        if category.__module__.partition(".")[0] == "qdeploy":
+            say("warning", str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
+
+
+class Terminal:
+    """What one command prints.
+
+    Args:
+        json_output: print one JSON object instead of text.
+        quiet: no progress and no notes.
+    """
+
+    def __init__(self, *, json_output: bool, quiet: bool) -> None:
+        self._json = json_output
+        self._quiet = quiet
+
+    def result(self, values: Mapping[str, Any], *lines: RenderableType) -> None:
+        """The command's result: `values` as the JSON object, or `lines` for people."""
+        console = Console(highlight=False)
+        if self._json:
+            console.file.write(json.dumps(jsonable(values), ensure_ascii=False) + "\n")
+            return
+        if not console.is_terminal:
+            console = Console(highlight=False, width=_PLAIN_WIDTH)
+        for line in lines:
+            console.print(line)
+
+    def note(self, sentence: str) -> None:
+        """A remark that is not the result, on standard error."""
+        if not self._quiet:
+            _messages.print(Text(sentence), soft_wrap=not _messages.is_terminal)
+
+    @contextmanager
+    def progress(self) -> Iterator[ProgressCallable]:
+        """A progress callable: a bar on a terminal, else a line for each stage."""
+        if self._quiet:
+            yield silent
+        elif _messages.is_terminal:
+            with _Bar() as bar:
+                yield bar
+        else:
+            yield _Lines()
+
+
+class _Bar:
+    """The stage at hand as one live line: name, bar, share, time gone and left, figures."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[share]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[detail]}", markup=False, style="dim"),
+            console=_messages,
+            transient=True,
+        )
+        self._stage: str | None = None
+        self._task = self._progress.add_task("", total=None, visible=False, share="", detail="")
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: ProgressEvent) -> None:
+        with self._lock:
+            if event.stage != self._stage:
+                self._stage = event.stage
+                self._progress.reset(self._task, total=event.total)
+            self._progress.update(
+                self._task,
+                description=_clipped(event.stage, 30),
+                completed=event.completed,
+                total=event.total,
+                visible=True,
+                share=_share(event),
+                detail=_detail(event),
+            )
+
+
+class _Lines:
+    """A line for each new stage, and one every few seconds of a long one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._stage: str | None = None
+        self._printed = 0.0
+
+    def __call__(self, event: ProgressEvent) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if event.stage == self._stage and now - self._printed < _LINE_SECONDS:
+                return
+            self._stage, self._printed = event.stage, now
+            parts = (event.stage, _share(event), _detail(event))
+            _messages.print(Text("  ".join(part for part in parts if part)), soft_wrap=True)
+
+
+def _share(event: ProgressEvent) -> str:
+    if not event.total or not event.completed:
+        return ""
+    return f"{100 * min(event.completed / event.total, 1):.0f} %"
+
+
+def _detail(event: ProgressEvent) -> str:
+    def shown(name: str, value: float | str) -> str:
+        if name == "gap" and isinstance(value, float):
+            return percent_gap(value)
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{name} {shown(name, value)}" for name, value in event.detail.items())
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,228 @@
+"""``qdeploy train`` and ``qdeploy certify``."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from qdeploy.cli.figures import (
+    at_least,
+    at_most,
+    between_bounds,
+    byte_count,
+    percent_gap,
+    percent_score,
+)
+from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
+from qdeploy.cli.terminal import Terminal, pairs, say
+from qdeploy.ranges import BETA, GAP, NEURONS, SEED, TEST_SIZE, TIME_LIMIT, auto_or
+
+if TYPE_CHECKING:
+    from qdeploy.recipes import Trained
+
+__all__ = ["certify", "train"]
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .tsv or .parquet table, an .npz with X and y, sklearn:NAME or openml:ID.",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="The column to predict; needed for tables."),
+]
+
+
+def train(
+    data: Source,
+    label: LabelColumn = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The model to write.")
+    ] = Path("model.onnx"),
+    test_size: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            parser=checked(TEST_SIZE),
+            help="Share of the rows held out for the test; 0 for none.",
+        ),
+    ] = 0.25,
+    test_data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Test on these data; all rows of DATA then train."),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER", parser=checked(SEED), help="Of the split and of the training."
+        ),
+    ] = 0,
+    task: Annotated[
+        Literal["classify", "regress"] | None,
+        typer.Option(help="Guessed from the label when not given."),
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(metavar="NAME", help="squared or squared-hinge (classes only).")
+    ] = "squared",
+    beta: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|VALUE",
+            parser=checked(partial(auto_or, BETA)),
+            help="Strength of the penalty; auto chooses it by cross-validation.",
+        ),
+    ] = "auto",
+    neurons: Annotated[
+        int | None,
+        typer.Option(metavar="MAX", parser=checked(NEURONS), help="At most so many neurons."),
+    ] = None,
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TARGET", parser=checked(GAP), help="Stop once so small a gap is proven."
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", parser=checked(TIME_LIMIT), help="Stop training after so long."
+        ),
+    ] = None,
+    scaling: Annotated[
+        Literal["feature", "tensor"],
+        typer.Option(help="Scale each input by itself, or all alike (pixels, signals)."),
+    ] = "feature",
+    force: Force = False,
+    json_output: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network and prove how close it is to the best there is.
+
+    Prints the scores, the objective with its proven lower bound, and what would do better.
+
+    [bold]Example[/bold]:  qdeploy train sklearn:breast_cancer -o cancer.onnx
+    """
+    from qdeploy import onnx
+    from qdeploy.data import guess_task
+    from qdeploy.files import check_writable
+    from qdeploy.recipes import Recipe, c_name, train_recipe
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    check_writable(output, overwrite=force)
+    recipe = Recipe.model_validate(
+        {
+            "data": data,
+            "label": label,
+            "test_data": test_data,
+            "test_size": test_size,
+            "seed": seed,
+            "task": task,
+            "loss": loss,
+            "beta": beta,
+            "neurons": neurons,
+            "gap": gap,
+            "time_limit": time_limit,
+            "scaling": scaling,
+        }
+    )
+    with terminal.progress() as progress:
+        trained = train_recipe(recipe, name=c_name(output.stem), progress=progress)
+    onnx.save(trained.model, output, overwrite=force)
+
+    reason = "as asked" if task else guess_task(trained.train.target)[1]
+    certificate = trained.result.certificate
+    values = {
+        "model": str(output),
+        "task": trained.train.task,
+        "task_reason": reason,
+        "loss": certificate.loss,
+        "beta": certificate.beta,
+        "objective": certificate.objective,
+        "bound": certificate.bound,
+        "gap": certificate.gap,
+        "method": certificate.method,
+        "neurons": trained.model.network.layers[0].width,
+        "train_score": trained.result.train_score,
+        "test_score": trained.test_score,
+        "bytes": output.stat().st_size,
+        "seconds": trained.result.seconds,
+        "advice": trained.result.advice,
+    }
+    terminal.result(values, _summary(trained, reason, output))
+
+
+def certify(
+    model: ModelFile,
+    data: Source,
+    label: LabelColumn = None,
+    json_output: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove a model's certificate again, from its file and its training data.
+
+    DATA is what the model was trained from; rows that were held out then are left out again.
+    Exits with status 1 when the certificate does not hold.
+
+    [bold]Example[/bold]:  qdeploy certify cancer.onnx sklearn:breast_cancer
+    """
+    from qdeploy import onnx
+    from qdeploy.checker import certify as prove
+    from qdeploy.recipes import training_rows
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    loaded = onnx.load(model)
+    rows = training_rows(loaded, data, label=label)
+    with terminal.progress() as progress:
+        check = prove(loaded, rows, progress=progress)
+    values = {
+        "holds": check.holds,
+        "objective": check.objective,
+        "bound": check.bound,
+        "gap": check.gap,
+        "method": check.method,
+        "reason": check.reason,
+    }
+    if not check.holds:
+        terminal.result(values)
+        say("error", f"{model}: the certificate does not hold: {check.reason}")
+        raise typer.Exit(1)
+    objective, bound = between_bounds(check.objective, check.bound)
+    terminal.result(
+        values,
+        f"The certificate holds: objective {objective}, proven bound {bound}, "
+        f"gap {percent_gap(check.gap)} (by {check.method}).",
+    )
+
+
+def _summary(trained: "Trained", reason: str, output: Path) -> Table:
+    """The result of training as a table of two columns."""
+    result, certificate = trained.result, trained.result.certificate
+    objective, bound = between_bounds(certificate.objective, certificate.bound)
+    classify = trained.train.task == "classify"
+
+    def shown(score: float) -> str:
+        return percent_score(score) if classify else f"R² {at_least(score)}"
+
+    held_out = f", {len(trained.test.features)} to test" if trained.test is not None else ""
+    rows = [
+        ("task", f"{trained.train.task} ({reason})"),
+        ("data", f"{trained.train.source}: {len(trained.train.features)} rows to train{held_out}"),
+        ("train " + ("accuracy" if classify else "score"), shown(result.train_score)),
+    ]
+    if trained.test_score is not None:
+        name = "test " + ("accuracy" if classify else "score")
+        rows.append((name, shown(trained.test_score)))
+    rows += [
+        ("objective", f"{objective} ({certificate.loss} loss, beta {certificate.beta:.4g})"),
+        ("proven bound", f"{bound}: no network of this kind, of any width, is below"),
+        ("gap", f"{percent_gap(certificate.gap)}, proven by {certificate.method}"),
+        ("neurons", str(trained.model.network.layers[0].width)),
+        ("model", f"{output}, {byte_count(output.stat().st_size)}"),
+        ("time", f"{at_most(result.seconds)} s"),
+    ]
+    rows += [("to do better", sentence) for sentence in result.advice]
+    return pairs(*rows)

@@ -1,0 +1,199 @@
+"""A recipe: how one model is trained from named data. Shared by the command line and the zoo.
+
+A recipe is the table of options of ``qdeploy train``; ``models/*/recipe.toml`` keep them in files.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from qdeploy.data import Dataset
+from qdeploy.data.dataset import Task
+from qdeploy.data.quantizer import Scaling
+from qdeploy.errors import QDeployError
+from qdeploy.model import Classes, Model
+from qdeploy.progress import Progress, silent
+from qdeploy.ranges import BETA, GAP, NEURONS, SEED, TEST_SIZE, TIME_LIMIT, auto_or
+
+if TYPE_CHECKING:
+    from qdeploy.training.trainer import TrainingResult
+
+__all__ = [
+    "Recipe",
+    "Trained",
+    "c_name",
+    "load_recipe",
+    "score",
+    "train_recipe",
+    "training_rows",
+    "zoo",
+]
+
+
+class Recipe(BaseModel):
+    """Data and options of one training run; the fields are the options of ``qdeploy train``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    label: str | None = None
+    test_data: str | None = None
+    test_size: Annotated[float, BeforeValidator(TEST_SIZE)] = 0.25
+    seed: Annotated[int, BeforeValidator(SEED)] = 0
+    task: Task | None = None
+    loss: str = "squared"
+    beta: Annotated[float | Literal["auto"], BeforeValidator(partial(auto_or, BETA))] = "auto"
+    neurons: Annotated[int, BeforeValidator(NEURONS)] | None = None
+    gap: Annotated[float, BeforeValidator(GAP)] | None = None
+    time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
+    scaling: Scaling = "feature"
+
+    def read(self) -> tuple[Dataset, Dataset | None]:
+        """Training rows, and the rows held out for the test, if any.
+
+        Raises:
+            QDeployError: the data cannot be read or are unusable.
+        """
+        from qdeploy.data import read_dataset, split
+
+        whole = read_dataset(self.data, label=self.label, task=self.task)
+        if self.test_data is not None:
+            test = read_dataset(
+                self.test_data, label=self.label, task=whole.task, columns=whole.feature_names
+            )
+            return whole, test
+        return split(whole, self.test_size, self.seed) if self.test_size else (whole, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A recipe carried out.
+
+    Attributes:
+        result: what training gave; its model knows the recipe as provenance.
+        train: the training rows.
+        test: the held-out rows, or None.
+        test_score: accuracy or R² on the held-out rows, or None.
+    """
+
+    result: "TrainingResult"
+    train: Dataset
+    test: Dataset | None
+    test_score: float | None
+
+    @property
+    def model(self) -> Model:
+        """The trained model."""
+        return self.result.model
+
+
+def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> Trained:
+    """Read, split, train and score.
+
+    Args:
+        recipe: data and options.
+        name: name of the model, a valid C name.
+        progress: told about the stages.
+
+    Raises:
+        QDeployError: the data or the options are unusable.
+    """
+    from qdeploy.training.trainer import train
+
+    rows, held_out = recipe.read()
+    result = train(
+        rows,
+        loss=recipe.loss,
+        beta=recipe.beta,
+        neurons=recipe.neurons,
+        gap=recipe.gap,
+        time_limit=recipe.time_limit,
+        seed=recipe.seed,
+        scaling=recipe.scaling,
+        name=name,
+        progress=progress,
+    )
+    origin = {**recipe.model_dump(exclude_none=True), "data": rows.source, "task": rows.task}
+    if held_out is not None and recipe.test_data is not None:
+        origin["test_data"] = held_out.source
+    known = {**result.model.provenance, "recipe": origin}
+    result = replace(result, model=replace(result.model, provenance=known))
+    return Trained(
+        result=result,
+        train=rows,
+        test=held_out,
+        test_score=None if held_out is None else score(result.model, held_out),
+    )
+
+
+def score(model: Model, dataset: Dataset) -> float:
+    """Share of rows classified rightly, or the mean R² of the outputs, on a dataset."""
+    predicted = model.predict(dataset.features)
+    if isinstance(model.head, Classes):
+        return float((predicted == dataset.target).mean())
+    target = np.asarray(dataset.target, dtype=np.float64).reshape(len(predicted), -1)
+    error = ((target - predicted.reshape(target.shape)) ** 2).sum(axis=0)
+    spread = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
+    return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())
+
+
+def training_rows(model: Model, source: str, *, label: str | None = None) -> Dataset:
+    """The rows of `source` that the model was trained on, as its provenance tells.
+
+    Args:
+        model: a trained model.
+        source: the data it was trained from, with the rows that were held out.
+        label: the label column, where it is no longer the one of the training.
+
+    Raises:
+        QDeployError: the data cannot be read.
+    """
+    known = dict(model.provenance.get("recipe", {"test_size": 0}))
+    known.update(data=source, test_data=None, label=label or known.get("label"))
+    return _recipe(known, f"the provenance of model {model.name!r}").read()[0]
+
+
+def c_name(text: str) -> str:
+    """`text` as a C name: other characters become underscores."""
+    name = re.sub(r"[^0-9A-Za-z_]", "_", text) or "model"
+    return f"m_{name}" if name[0].isdigit() else name
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        QDeployError: the file is missing, is no TOML, or an option is unknown or out of range.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QDeployError(f"recipe {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise QDeployError(f"recipe {path} is not valid TOML: {error}") from None
+    return _recipe(values, f"recipe {path}")
+
+
+def zoo() -> dict[str, Path]:
+    """Folder of every model of the zoo that has a recipe, by name."""
+    package = Path(__file__).parent
+    folder = next((f for f in (package / "models", package.parent / "models") if f.is_dir()), None)
+    if folder is None:
+        return {}
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/recipe.toml"))}
+
+
+def _recipe(values: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = first["loc"][0] if first["loc"] else ""
+        reason = first["msg"].removeprefix("Value error, ")
+        raise QDeployError(f"{where}: {option}: {reason}") from None
