@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
 
-__all__ = ["Accumulator", "Layer", "QuadraticLayer", "QuantizedNetwork", "ReadoutLayer"]
+__all__ = [
+    "Accumulator",
+    "Layer",
+    "QuadraticLayer",
+    "QuantizedNetwork",
+    "ReadoutLayer",
+    "weighted_magnitudes",
+]
 
 Accumulator = Literal["int32", "int64"]
 Int8Array = NDArray[np.int8]
@@ -39,6 +46,16 @@ def _narrowest(magnitude: int, what: str) -> Accumulator:
 def _exact(array: NDArray[np.integer]) -> NDArray[np.object_]:
     """Python integers: the interval analysis itself must not overflow."""
     return np.asarray(array).astype(object)
+
+
+def weighted_magnitudes(
+    weights: NDArray[np.integer], magnitudes: NDArray[np.object_]
+) -> NDArray[np.object_]:
+    """Largest |Σ_i w_ji x_i|, Python integers (m,), of weights (m, d) and largest |x_i| (d,)."""
+    absolute = np.abs(weights.astype(np.int64))
+    if int(absolute.sum(axis=1).max()) * int(magnitudes.max()) < 2**63:
+        return (absolute @ magnitudes.astype(np.int64)).astype(object)
+    return _exact(absolute) @ magnitudes
 
 
 def _integers(
@@ -112,7 +129,7 @@ class QuadraticLayer:
             magnitudes: largest |x_i| of each input, Python integers (d,).
         """
         sides = [
-            abs(_exact(weights)) @ magnitudes + abs(_exact(bias))
+            weighted_magnitudes(weights, magnitudes) + abs(_exact(bias))
             for weights, bias in (
                 (self.left, self.left_bias),
                 (self.right, self.right_bias),
@@ -129,10 +146,12 @@ class QuadraticLayer:
         With p = s + t, q = s - t:  pq = s² - t², so |pq| ≤ max(s², t²), up to four times tighter
         than |p||q|; it also covers the pair-sum form, which computes s² and t² themselves.
         """
-        left, right = _exact(self.left), _exact(self.right)
+        left, right = self.left.astype(np.int64), self.right.astype(np.int64)
         left_bias, right_bias = _exact(self.left_bias), _exact(self.right_bias)
-        twice_sum = abs(left + right) @ magnitudes + abs(left_bias + right_bias)
-        twice_difference = abs(left - right) @ magnitudes + abs(left_bias - right_bias)
+        twice_sum = weighted_magnitudes(left + right, magnitudes) + abs(left_bias + right_bias)
+        twice_difference = weighted_magnitudes(left - right, magnitudes) + abs(
+            left_bias - right_bias
+        )
         largest = np.maximum(twice_sum, twice_difference)
         return (largest * largest + 3) // 4
 
@@ -188,7 +207,7 @@ class ReadoutLayer:
 
     def magnitudes(self, magnitudes: NDArray[np.object_]) -> NDArray[np.object_]:
         """Upper bound on |y_k| and on every partial sum, Python integers (K,)."""
-        return abs(_exact(self.weights)).T @ magnitudes + abs(_exact(self.bias))
+        return weighted_magnitudes(self.weights.T, magnitudes) + abs(_exact(self.bias))
 
 
 Layer = QuadraticLayer | ReadoutLayer

@@ -1,0 +1,406 @@
+"""What rides in metadata_props: all of a model that the integer graph does not say.
+
+Four JSON texts under versioned keys (docs/file-formats.md). Reading trusts nothing: sizes are
+limited before anything is decoded, types are checked strictly, nothing is executed.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+
+from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod
+from qdeploy.data.dataset import Label
+from qdeploy.data.quantizer import InputQuantizer
+from qdeploy.errors import QDeployError
+from qdeploy.model import Classes, Head, Model, Numbers
+from qdeploy.network import QuantizedNetwork
+
+__all__ = ["PREFIX", "Metadata", "decode", "encode"]
+
+PREFIX = "qdeploy."
+FORMAT = "1"
+FORMAT_KEY, MODEL_KEY, CERTIFICATE_KEY, PROVENANCE_KEY = (
+    PREFIX + part for part in ("format", "model", "certificate", "provenance")
+)
+
+MAX_CHARACTERS = {
+    FORMAT_KEY: 16,
+    MODEL_KEY: 16 * 2**20,
+    CERTIFICATE_KEY: 64 * 2**20,
+    PROVENANCE_KEY: 2**20,
+}
+MAX_ARRAY_BYTES = 512 * 2**20
+"""All the unpacked arrays of one text together: small texts can unpack to a thousand times more."""
+
+EXACT_IN_JSON = 2**53
+"""Integers up to here survive readers that hold JSON numbers as doubles."""
+
+ArrayType = TypeVar("ArrayType", bound=np.generic)
+Packed = Annotated[str, Field(max_length=64 * 2**20, pattern=r"^[A-Za-z0-9+/=]*$")]
+Decimal = Annotated[str, Field(pattern=r"^-?[0-9]{1,400}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _LongInteger(_Record):
+    integer: Decimal
+
+
+SmallInteger = Annotated[int, Field(ge=-EXACT_IN_JSON, le=EXACT_IN_JSON)]
+StoredLabel = StrictBool | SmallInteger | float | StrictStr | _LongInteger
+
+
+class _ClassesRecord(_Record):
+    kind: Literal["classes"] = "classes"
+    labels: Annotated[tuple[StoredLabel, ...], Field(min_length=2)]
+
+
+class _NumbersRecord(_Record):
+    kind: Literal["numbers"] = "numbers"
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+class _QuantizerRecord(_Record):
+    feature_names: tuple[str, ...]
+    kept: Packed
+    offset: Packed
+    scale: Packed
+    zero_point: int
+
+
+class _ModelRecord(_Record):
+    name: str
+    network: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    scale: float
+    head: Annotated[_ClassesRecord | _NumbersRecord, Field(discriminator="kind")]
+    quantizer: _QuantizerRecord | None
+
+
+class _OutputRecord(_Record):
+    objective: float
+    bound: float
+    norm_bound: Annotated[str, Field(pattern=r"^[0-9]{1,400}$")]
+    residual: Packed
+    multipliers: Packed | None
+
+
+class _CertificateRecord(_Record):
+    method: ProofMethod
+    loss: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    beta: Annotated[float, Field(ge=0)]
+    penalty: Annotated[float, Field(ge=0)]
+    input_step: Annotated[float, Field(gt=0)]
+    constant: Annotated[int, Field(ge=-(2**31), lt=2**31)]
+    data_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    samples: Annotated[int, Field(ge=1, le=2**31)]
+    outputs: Annotated[tuple[_OutputRecord, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """The texts of one file, checked as far as they can be without the graph."""
+
+    record: _ModelRecord
+    proof: _CertificateRecord | None
+    provenance: dict[str, Any]
+
+    def complete(self, network: QuantizedNetwork) -> Model:
+        """The model that the metadata and the graph's network make together.
+
+        Raises:
+            QDeployError: the two disagree, or an array is not what it should be.
+        """
+        record = self.record
+        if record.network != _digest(network):
+            raise QDeployError(
+                "the weights in the graph are not those that the metadata was written for; the "
+                "file was damaged or edited (without its qdeploy.* metadata it loads as a bare "
+                "network)"
+            )
+        return Model(
+            name=record.name,
+            network=network,
+            scale=record.scale,
+            head=_read_head(record.head, network.outputs),
+            quantizer=_read_quantizer(record.quantizer, network.inputs),
+            certificate=_read_certificate(self.proof, network),
+            provenance=self.provenance,
+        )
+
+
+def encode(model: Model) -> dict[str, str]:
+    """The metadata of a model, by key.
+
+    Raises:
+        QDeployError: something cannot be written: provenance that is not JSON, a number that is
+            not finite, arrays of the wrong length, or more than the size limits.
+    """
+    try:
+        provenance = json.dumps(
+            dict(model.provenance), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+        texts = {
+            FORMAT_KEY: FORMAT,
+            MODEL_KEY: _model_record(model).model_dump_json(),
+            CERTIFICATE_KEY: (
+                "null"
+                if model.certificate is None
+                else _certificate_record(model.certificate).model_dump_json()
+            ),
+            PROVENANCE_KEY: provenance,
+        }
+    except (TypeError, ValueError, RecursionError) as error:
+        raise QDeployError(
+            f"model {model.name!r} holds something that its file cannot carry: {_brief(error)}"
+        ) from error
+    for key, text in texts.items():
+        if len(text) > MAX_CHARACTERS[key]:
+            raise QDeployError(
+                f"model {model.name!r}: {key} needs {len(text)} characters, more than the "
+                f"{MAX_CHARACTERS[key]} that a file may hold; drop it or train on fewer rows"
+            )
+    written = decode(texts)
+    assert written is not None
+    written.complete(model.network)
+    return texts
+
+
+def decode(properties: Mapping[str, str]) -> Metadata | None:
+    """Check the metadata of a file.
+
+    Args:
+        properties: metadata_props; keys of other tools are ignored.
+
+    Returns:
+        The metadata, or None in a file that no qdeploy wrote.
+
+    Raises:
+        QDeployError: the metadata is incomplete, too large, of another format or ill-formed.
+    """
+    texts = {key: text for key, text in properties.items() if key.startswith(PREFIX)}
+    if not texts:
+        return None
+    version = texts.get(FORMAT_KEY)
+    if version is not None and version != FORMAT:
+        raise QDeployError(
+            f"metadata {FORMAT_KEY} is {version[:20]!r}; this version of qdeploy reads {FORMAT!r}"
+        )
+    if texts.keys() != MAX_CHARACTERS.keys():
+        raise QDeployError(
+            f"the file holds the metadata {', '.join(sorted(texts))[:200]} where qdeploy writes "
+            f"{', '.join(MAX_CHARACTERS)}; it was damaged or edited"
+        )
+    for key, text in texts.items():
+        if len(text) > MAX_CHARACTERS[key]:
+            raise QDeployError(
+                f"metadata {key} has {len(text)} characters; {MAX_CHARACTERS[key]} are allowed"
+            )
+    record = _validated(_ModelRecord, MODEL_KEY, texts[MODEL_KEY])
+    proof = None
+    if texts[CERTIFICATE_KEY] != "null":
+        proof = _validated(_CertificateRecord, CERTIFICATE_KEY, texts[CERTIFICATE_KEY])
+    return Metadata(record, proof, _read_provenance(texts[PROVENANCE_KEY]))
+
+
+RecordType = TypeVar("RecordType", bound=_Record)
+
+
+def _validated(record: type[RecordType], key: str, text: str) -> RecordType:
+    try:
+        return record.model_validate_json(text)
+    except ValidationError as error:
+        raise QDeployError(f"metadata {key} is not valid: {_brief(error)}") from error
+
+
+def _brief(error: Exception) -> str:
+    """The first complaint, on one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else first["msg"]
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _digest(network: QuantizedNetwork) -> str:
+    """SHA-256 of the layers' kinds, shapes and values, whatever types they are stored in."""
+    digest = hashlib.sha256()
+    for layer in network.layers:
+        digest.update(layer.kind.encode())
+        for field in fields(layer):
+            array = getattr(layer, field.name)
+            digest.update(f" {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _pack(array: NDArray[Any], dtype: str) -> str:
+    """Little-endian bytes, deflated, in base64."""
+    return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 9)).decode("ascii")
+
+
+def _unpack(text: str, dtype: str, count: int, what: str) -> NDArray[Any]:
+    """The array of `_pack`, which must hold exactly `count` values."""
+    size = count * np.dtype(dtype).itemsize
+    inflater = zlib.decompressobj()
+    try:
+        values = inflater.decompress(base64.b64decode(text, validate=True), size + 1)
+    except (binascii.Error, zlib.error) as error:
+        raise QDeployError(f"metadata: the array {what} is damaged ({error})") from error
+    if len(values) != size or not inflater.eof or inflater.unused_data:
+        raise QDeployError(f"metadata: the array {what} does not hold {count} values")
+    return np.frombuffer(values, dtype=dtype)
+
+
+def _model_record(model: Model) -> _ModelRecord:
+    head: _ClassesRecord | _NumbersRecord
+    if isinstance(model.head, Classes):
+        head = _ClassesRecord(labels=tuple(_stored_label(label) for label in model.head.labels))
+    else:
+        head = _NumbersRecord(
+            names=tuple(model.head.names),
+            mean=tuple(float(value) for value in model.head.mean),
+            deviation=tuple(float(value) for value in model.head.deviation),
+        )
+    quantizer = model.quantizer
+    return _ModelRecord(
+        name=model.name,
+        network=_digest(model.network),
+        scale=float(model.scale),
+        head=head,
+        quantizer=None
+        if quantizer is None
+        else _QuantizerRecord(
+            feature_names=tuple(quantizer.feature_names),
+            kept=_pack(quantizer.kept, "<i8"),
+            offset=_pack(quantizer.offset, "<f4"),
+            scale=_pack(quantizer.scale, "<f4"),
+            zero_point=int(quantizer.zero_point),
+        ),
+    )
+
+
+def _stored_label(label: Any) -> StoredLabel:
+    plain = label.item() if isinstance(label, np.generic) else label
+    if isinstance(plain, int) and abs(plain) > EXACT_IN_JSON:
+        return _LongInteger(integer=str(plain))
+    return plain
+
+
+def _read_head(record: _ClassesRecord | _NumbersRecord, outputs: int) -> Head:
+    if isinstance(record, _NumbersRecord):
+        return Numbers(record.names, record.mean, record.deviation)
+    labels: tuple[Label, ...] = tuple(
+        int(label.integer) if isinstance(label, _LongInteger) else label for label in record.labels
+    )
+    return Classes(labels, outputs)
+
+
+def _read_quantizer(record: _QuantizerRecord | None, inputs: int) -> InputQuantizer | None:
+    if record is None:
+        return None
+    return InputQuantizer(
+        feature_names=record.feature_names,
+        kept=_unpack(record.kept, "<i8", inputs, "quantizer.kept"),
+        offset=_unpack(record.offset, "<f4", inputs, "quantizer.offset"),
+        scale=_unpack(record.scale, "<f4", inputs, "quantizer.scale"),
+        zero_point=record.zero_point,
+    )
+
+
+def _certificate_record(certificate: Certificate) -> _CertificateRecord:
+    return _CertificateRecord(
+        method=certificate.method,
+        loss=certificate.loss,
+        beta=float(certificate.beta),
+        penalty=float(certificate.penalty),
+        input_step=float(certificate.input_step),
+        constant=int(certificate.constant),
+        data_digest=certificate.data_digest,
+        samples=max((proof.residual.size for proof in certificate.outputs), default=0),
+        outputs=tuple(
+            _OutputRecord(
+                objective=float(proof.objective),
+                bound=float(proof.bound),
+                norm_bound=str(int(proof.norm_bound)),
+                residual=_pack(proof.residual, "<i2"),
+                multipliers=None if proof.multipliers is None else _pack(proof.multipliers, "<i8"),
+            )
+            for proof in certificate.outputs
+        ),
+    )
+
+
+def _read_certificate(
+    record: _CertificateRecord | None, network: QuantizedNetwork
+) -> Certificate | None:
+    if record is None:
+        return None
+    if len(record.outputs) != network.outputs:
+        raise QDeployError(
+            f"the certificate proves {len(record.outputs)} outputs but the network has "
+            f"{network.outputs}"
+        )
+    weights = network.inputs + 1
+    if (2 * record.samples + 8 * weights) * len(record.outputs) > MAX_ARRAY_BYTES:
+        raise QDeployError(
+            f"the certificate claims {record.samples} training rows, more than a file may hold"
+        )
+    return Certificate(
+        method=record.method,
+        loss=record.loss,
+        beta=record.beta,
+        penalty=record.penalty,
+        input_step=record.input_step,
+        constant=record.constant,
+        data_digest=record.data_digest,
+        outputs=tuple(
+            OutputCertificate(
+                objective=proof.objective,
+                bound=proof.bound,
+                norm_bound=int(proof.norm_bound),
+                residual=_unpack(
+                    proof.residual, "<i2", record.samples, f"outputs.{index}.residual"
+                ).astype(np.int16),
+                multipliers=None
+                if proof.multipliers is None
+                else _unpack(
+                    proof.multipliers, "<i8", weights, f"outputs.{index}.multipliers"
+                ).astype(np.int64),
+            )
+            for index, proof in enumerate(record.outputs)
+        ),
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("an object holds a key twice")
+    return table
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _read_provenance(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise QDeployError(f"metadata {PROVENANCE_KEY} is not JSON: {_brief(error)}") from error
+    if not isinstance(value, dict):
+        raise QDeployError(f"metadata {PROVENANCE_KEY} must be a JSON object")
+    return value
