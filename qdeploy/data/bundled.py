@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from qdeploy.data.sources import ArraySource
 from qdeploy.data.tables import labels_from_text
-from qdeploy.data.validation import did_you_mean
 from qdeploy.errors import QDeployError
+from qdeploy.wording import did_you_mean
 
 __all__ = ["BUNDLED", "read_bundled", "read_openml"]
 

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from qdeploy.data.dataset import Dataset, Task
 from qdeploy.data.sources import ArraySource, Source, TargetKind, generic_names
 from qdeploy.data.tasks import guess_task, target_for_task
-from qdeploy.data.validation import check_trainable, did_you_mean
+from qdeploy.data.validation import check_trainable
 from qdeploy.errors import QDeployError
+from qdeploy.wording import did_you_mean
 
 __all__ = ["dataset_from_arrays", "read_dataset", "read_features"]
 
@@ -180,7 +181,7 @@ def _check_file(path: Path) -> None:
         raise QDeployError(f"{path}: is a folder; give a file ({kinds})")
     if not path.exists():
         if str(path) in BUNDLED:
-            raise QDeployError(f"{path}: there is no such file; did you mean sklearn:{path}?")
+            raise QDeployError(f"{path}: there is no such file; perhaps sklearn:{path} is meant")
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise QDeployError(
             f"{path}: there is no such file"

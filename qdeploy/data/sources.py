@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.data.validation import check_numbers, did_you_mean, listing, plain_row
+from qdeploy.data.validation import check_numbers, plain_row
 from qdeploy.errors import QDeployError
+from qdeploy.wording import did_you_mean, listing
 
 __all__ = ["ArraySource", "Source", "TargetKind", "generic_names"]
 

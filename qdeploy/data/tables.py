@@ -14,8 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from qdeploy.data.sources import Source, TargetKind
-from qdeploy.data.validation import did_you_mean, listing, plain_row
+from qdeploy.data.validation import plain_row
 from qdeploy.errors import QDeployError
+from qdeploy.wording import did_you_mean, listing
 
 __all__ = ["TableSource", "labels_from_text", "read_delimited", "read_parquet"]
 

@@ -1,14 +1,14 @@
 """Checks that every source of data passes, and the sentences for what fails them."""
 
-import difflib
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
+from qdeploy.wording import listing
 
 __all__ = [
     "LARGEST_VALUE",
@@ -18,8 +18,6 @@ __all__ = [
     "Place",
     "check_numbers",
     "check_trainable",
-    "did_you_mean",
-    "listing",
     "plain_row",
 ]
 
@@ -40,20 +38,6 @@ class DataWarning(UserWarning):
 def plain_row(row: int) -> str:
     """The place of a 0-based row of a source that has no lines."""
     return f"row {row + 1}"
-
-
-def listing(names: Sequence[str], limit: int = 8) -> str:
-    """Quoted names for a sentence, shortened when there are many."""
-    shown = ", ".join(repr(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """The part of a sentence that offers names close to an unknown one, or an empty string."""
-    close = difflib.get_close_matches(name, sorted(known), n=3)
-    folded = [other for other in known if other.casefold() == name.casefold()]
-    offers = list(dict.fromkeys([*folded, *close]))
-    return f"; did you mean {' or '.join(repr(offer) for offer in offers)}?" if offers else ""
 
 
 def check_numbers(
