@@ -26,8 +26,8 @@ class Range:
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         if self.high < math.inf:
-            return f"{kind} from {self.low:g} up to but not including {self.high:g}"
-        return f"{kind} {'above' if self.above else 'of at least'} {self.low:g}"
+            return f"{kind} from {self.low} up to but not including {self.high}"
+        return f"{kind} {'above' if self.above else 'of at least'} {self.low}"
 
     def __call__(self, value: Any) -> Any:
         """`value`, a number or its text, as int or float.

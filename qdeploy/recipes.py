@@ -183,7 +183,7 @@ def load_recipe(path: Path) -> Recipe:
 def zoo() -> dict[str, Path]:
     """Folder of every model of the zoo that has a recipe, by name."""
     package = Path(__file__).parent
-    folder = next((f for f in (package / "models", package.parent / "models") if f.is_dir()), None)
+    folder = next((f for f in (package / "_models", package.parent / "models") if f.is_dir()), None)
     if folder is None:
         return {}
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/recipe.toml"))}

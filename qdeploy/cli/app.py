@@ -111,7 +111,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _usage_sentence(error: typer.TyperException) -> str:
     """What was wrong with the words, and where help is; empty when the help was just printed."""
-    message = error.format_message().strip().rstrip(".")
+    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
     if not message:
         return ""
     context = getattr(error, "ctx", None)

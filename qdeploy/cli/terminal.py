@@ -78,14 +78,18 @@ class Terminal:
 
     def result(self, values: Mapping[str, Any], *lines: RenderableType) -> None:
         """The command's result: `values` as the JSON object, or `lines` for people."""
-        console = Console(highlight=False)
         if self._json:
-            console.file.write(json.dumps(jsonable(values), ensure_ascii=False) + "\n")
+            print(json.dumps(jsonable(values), ensure_ascii=False))
             return
-        if not console.is_terminal:
-            console = Console(highlight=False, width=_PLAIN_WIDTH)
-        for line in lines:
-            console.print(line)
+        console = Console(highlight=False)
+        if console.is_terminal:
+            console.print(*lines, sep="\n")
+            return
+        plain = Console(highlight=False, width=_PLAIN_WIDTH)
+        with plain.capture() as captured:
+            plain.print(*lines, sep="\n")
+        # Tables are padded to their width; a file or a pipe has no use for that.
+        print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def note(self, sentence: str) -> None:
         """A remark that is not the result, on standard error."""
