@@ -109,7 +109,7 @@ def read_claims(model: Model, certificate: object) -> Claims:
     if any(len(output.residual) != rows for output in outputs):
         raise RefutationError("the residuals of the outputs differ in length")
     method = "sdp" if any(o.multipliers is not None for o in outputs) else "enumeration"
-    if certificate.method != method:
+    if not isinstance(certificate.method, str) or certificate.method != method:
         raise RefutationError(
             f"the method is given as {_show(certificate.method)} but is {method!r}"
         )

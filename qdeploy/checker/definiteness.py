@@ -33,15 +33,16 @@ def is_certainly_semidefinite(diagonal: list[int], gram: NDArray[np.int64], sign
         True only with a proof in exact integer arithmetic.
     """
     whole = [z + sign * g for z, g in zip(diagonal, np.diag(gram).tolist(), strict=True)]
+    rest = sign * gram
+    np.fill_diagonal(rest, 0)
     used = np.array([value != 0 for value in whole])
     # A zero on the diagonal of a semidefinite matrix means a row of zeros.
-    if min(whole) < 0 or gram[~used].any():
+    if min(whole) < 0 or rest[~used].any():
         return False
     entries = [value for value in whole if value]
     if not entries:
         return True
-    rest = sign * gram[np.ix_(used, used)]
-    np.fill_diagonal(rest, 0)
+    rest = rest[np.ix_(used, used)]
     if _remainder_dominates(entries, rest, np.zeros(rest.shape), 0, 0):
         return True
 

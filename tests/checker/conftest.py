@@ -1,0 +1,258 @@
+"""Small certified models, made by brute force, and the truth about their claims by definition."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cvxpy
+import numpy as np
+import pytest
+
+from qdeploy.certificate import Certificate, OutputCertificate, dataset_digest
+from qdeploy.data.dataset import Dataset
+from qdeploy.data.quantizer import INPUT_STEP
+from qdeploy.model import Classes, Model, Numbers
+from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+
+KAPPA = 32
+SCALE = 2.0**-24
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """A model with a true certificate, its data, and the optimum of each output by brute force."""
+
+    model: Model
+    dataset: Dataset
+    targets: np.ndarray
+    optima: tuple[float, ...]
+
+
+def sign_vectors(size):
+    """All of {±1}^size, int64 (2^size, size)."""
+    return np.array(list(itertools.product((1, -1), repeat=size)), dtype=np.int64)
+
+
+def _pairs(size):
+    signs = sign_vectors(size)
+    signs = signs[signs[:, 0] == 1]
+    return [(signs[i], signs[j]) for i in range(len(signs)) for j in range(i, len(signs))]
+
+
+def exact_norm(gram):
+    """max |uᵀGv| by trying everything, in Python integers."""
+    signs = sign_vectors(len(gram)).astype(object)
+    return int(abs(signs @ gram.astype(object) @ signs.T).max())
+
+
+def _lasso(atoms, y, loss, penalty):
+    """Optimum, α, b and the residual -∇L of the convex problem over all the atoms."""
+    alpha, intercept = cvxpy.Variable(atoms.shape[1]), cvxpy.Variable()
+    values = atoms @ alpha + intercept
+    fit = (
+        cvxpy.sum_squares(values - y)
+        if loss == "squared"
+        else cvxpy.sum_squares(cvxpy.pos(1 - cvxpy.multiply(y, values)))
+    )
+    problem = cvxpy.Problem(cvxpy.Minimize(fit / 2 + penalty * cvxpy.norm1(alpha)))
+    problem.solve(solver=cvxpy.CLARABEL)
+    scores = atoms @ alpha.value + intercept.value
+    residual = y - scores if loss == "squared" else y * np.maximum(1 - y * scores, 0)
+    return problem.value, alpha.value, float(intercept.value), residual
+
+
+def _integer_residual(residual, y, loss):
+    """int16 multiple of the residual with sum zero (and the signs of y)."""
+    r = np.rint(residual / np.abs(residual).max() * 30000).astype(np.int64)
+    for _ in range(abs(int(r.sum()))):
+        excess = np.sign(r.sum())
+        movable = np.flatnonzero((y * (r - excess) >= 0) | (loss == "squared"))
+        r[movable[np.abs(r[movable]).argmax()]] -= excess
+    assert r.sum() == 0
+    return r.astype(np.int16)
+
+
+def exact_figures(model, inputs, targets, k, norm):
+    """Objective and dual value of one output, as fractions, straight from the definitions."""
+    certificate = model.certificate
+    step, scale = Fraction(certificate.input_step), Fraction(model.scale)
+    penalty = Fraction(certificate.penalty)
+    quadratic, readout = model.network.layers
+    objective = penalty * sum(abs(int(a)) * scale / step**2 for a in readout.weights[:, k])
+    linear = square = Fraction(0)
+    for x, y, r in zip(
+        inputs.tolist(),
+        targets[:, k].tolist(),
+        certificate.outputs[k].residual.tolist(),
+        strict=True,
+    ):
+        score = int(readout.bias[k])
+        for j in range(quadratic.width):
+            left = sum(a * int(b) for a, b in zip(x, quadratic.left[j], strict=True))
+            right = sum(a * int(b) for a, b in zip(x, quadratic.right[j], strict=True))
+            score += (
+                int(readout.weights[j, k])
+                * (left + int(quadratic.left_bias[j]))
+                * (right + int(quadratic.right_bias[j]))
+            )
+        value, y = scale * score, Fraction(y)
+        square += r * r
+        if certificate.loss == "squared":
+            objective += (value - y) ** 2 / 2
+            linear += y * r
+        else:
+            objective += max(1 - y * value, Fraction(0)) ** 2 / 2
+            linear += abs(r)
+    if linear <= 0:
+        return objective, Fraction(0)
+    t = linear / square
+    if norm:
+        t = min(t, penalty / (norm * step**2))
+    return objective, t * linear - t * t * square / 2
+
+
+def _outward(value, direction):
+    rounded = float(value)
+    outside = Fraction(rounded) >= value if direction > 0 else Fraction(rounded) <= value
+    return rounded if outside else math.nextafter(rounded, direction)
+
+
+def _multipliers(gram):
+    """z with Diag(z) ± G positive semidefinite by a margin, near the best multiple of 1."""
+    largest = np.abs(np.linalg.eigvalsh(gram.astype(float))).max()
+    return np.full(len(gram), math.ceil(largest * (1 + 1e-9)) + 1, dtype=np.int64)
+
+
+def _build(inputs, target, head, loss, method, fraction):
+    lifted = np.hstack([inputs, np.full((len(inputs), 1), KAPPA)]).astype(np.int64)
+    size = lifted.shape[1]
+    pairs = _pairs(size)
+    atoms = np.stack([(lifted @ u) * (lifted @ v) for u, v in pairs], axis=1) * INPUT_STEP**2
+    if isinstance(head, Numbers):
+        targets = (target.reshape(len(inputs), -1) - np.array(head.mean)) / np.array(head.deviation)
+    elif len(head.labels) == 2:
+        targets = np.where(target == head.labels[1], 1.0, -1.0)[:, None]
+    else:
+        targets = np.where(target[:, None] == np.array(head.labels), 1.0, -1.0)
+    centred = targets - targets.mean(axis=0)
+    beta = fraction * np.abs(atoms.T @ centred).max() / size
+    penalty = beta * size
+    solved = [_lasso(atoms, y, loss, penalty) for y in targets.T]
+
+    amplitudes = np.stack([alpha * INPUT_STEP**2 / SCALE for _, alpha, _, _ in solved], axis=1)
+    used = np.flatnonzero(np.abs(np.rint(amplitudes)).max(axis=1) > 0)
+    if not used.size:
+        used = np.array([0])
+    u = np.array([pairs[j][0] for j in used])
+    v = np.array([pairs[j][1] for j in used])
+    network = QuantizedNetwork(
+        [
+            QuadraticLayer(u[:, :-1], v[:, :-1], KAPPA * u[:, -1], KAPPA * v[:, -1]),
+            ReadoutLayer(
+                np.rint(amplitudes[used]).astype(np.int64),
+                np.rint([b / SCALE for _, _, b, _ in solved]).astype(np.int64),
+            ),
+        ]
+    )
+    proofs = []
+    for y, (_, _, _, residual) in zip(targets.T, solved, strict=True):
+        r = _integer_residual(residual, y, loss)
+        gram = lifted.T @ (r.astype(np.int64)[:, None] * lifted)
+        z = _multipliers(gram) if method == "sdp" else None
+        norm = exact_norm(gram) if z is None else int(z.sum())
+        proofs.append(OutputCertificate(0.0, 0.0, norm, r, z))
+    inputs = inputs.astype(np.int8)
+
+    def model_with(outputs):
+        return Model(
+            name="small",
+            network=network,
+            scale=SCALE,
+            head=head,
+            certificate=Certificate(
+                method=method,
+                loss=loss,
+                beta=beta,
+                penalty=penalty,
+                input_step=INPUT_STEP,
+                constant=KAPPA,
+                data_digest=dataset_digest(inputs, targets),
+                outputs=tuple(outputs),
+            ),
+        )
+
+    draft = model_with(proofs)
+    exact = [exact_figures(draft, inputs, targets, k, p.norm_bound) for k, p in enumerate(proofs)]
+    model = model_with(
+        OutputCertificate(
+            _outward(objective, math.inf),
+            _outward(bound, -math.inf),
+            p.norm_bound,
+            p.residual,
+            p.multipliers,
+        )
+        for p, (objective, bound) in zip(proofs, exact, strict=True)
+    )
+    dataset = Dataset(
+        features=inputs.astype(np.float64),
+        target=target,
+        feature_names=tuple(f"x{i}" for i in range(inputs.shape[1])),
+        target_names=("y",) if target.ndim == 1 else tuple(f"y{k}" for k in range(target.shape[1])),
+        task="regress" if isinstance(head, Numbers) else "classify",
+        source="arrays",
+    )
+    return Certified(model, dataset, targets, tuple(optimum for optimum, *_ in solved))
+
+
+@pytest.fixture(scope="session")
+def certified() -> Callable[[str, str, str], Certified]:
+    """Makes (and keeps) the model of one kind of target, loss and method."""
+    made: dict[tuple[str, str, str], Certified] = {}
+
+    def make(kind, loss, method):
+        if (kind, loss, method) not in made:
+            rng = np.random.default_rng(5)
+            size = {"two": 5, "three": 3, "numbers": 4}[kind]
+            inputs = np.clip(np.rint(rng.normal(size=(24, size)) * 40), -128, 127)
+            wave = inputs[:, 0] * inputs[:, 1] + 30 * inputs[:, 2]
+            if kind == "two":
+                target = np.where(wave > 0, "yes", "no")
+                head = Classes(("no", "yes"))
+            elif kind == "three":
+                target = np.digitize(wave, np.quantile(wave, [0.3, 0.7]))
+                head = Classes((0, 1, 2))
+            else:
+                target = np.stack([wave / 900 + 7, rng.normal(size=24)], axis=1)
+                head = Numbers(("a", "b"), tuple(target.mean(axis=0)), tuple(target.std(axis=0)))
+            made[kind, loss, method] = _build(inputs, target, head, loss, method, 0.05)
+        return made[kind, loss, method]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def claims_are_true() -> Callable[[Model, Certified], bool]:
+    """Whether every figure of a model's certificate is true of its data, by definition.
+
+    Sums, signs and norms are tried out; the data are taken to be the right ones.
+    """
+
+    def truth(model, case):
+        inputs = case.dataset.features.astype(np.int64)
+        lifted = np.hstack([inputs, np.full((len(inputs), 1), KAPPA)])
+        for k, proof in enumerate(model.certificate.outputs):
+            r = proof.residual.astype(np.int64)
+            gram = lifted.T @ (r[:, None] * lifted)
+            norm = exact_norm(gram)
+            if r.sum() != 0 or norm > proof.norm_bound:
+                return False
+            if model.certificate.loss == "squared-hinge" and (case.targets[:, k] * r < 0).any():
+                return False
+            objective, bound = exact_figures(model, inputs, case.targets, k, norm)
+            if proof.objective < objective or proof.bound > bound:
+                return False
+        return True
+
+    return truth
