@@ -1,0 +1,128 @@
+"""Vector instruction sets as data: what the kernel forms may use, and at what width.
+
+A form asks for a dot product and gets what the set has; the lowest entry of every architecture has
+none, and plain vector arithmetic takes its place. A new set is a new row of `INSTRUCTION_SETS`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from qdeploy.compiler import tir
+
+__all__ = ["INSTRUCTION_SETS", "InstructionSet", "best_instruction_set"]
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """What the vector unit of a processor offers.
+
+    Attributes:
+        name: identifier, shown in plans.
+        architectures: first parts of the LLVM triples it belongs to; empty for all.
+        features: LLVM feature names that must all be present.
+        vector_bits: width of a vector register.
+        registers: number of vector registers.
+        pair_accumulate: intrinsic acc + Σ₂ int16·int16 in int32 lanes, or None.
+        pair_multiply: intrinsic Σ₂ int16·int16 in int32 lanes, or None.
+        byte_accumulate: intrinsic acc + Σ₄ uint8·int8 in int32 lanes without saturation, or None.
+        byte_multiply: intrinsic Σ₂ uint8·int8 in int16 lanes, saturating, or None.
+    """
+
+    name: str
+    architectures: tuple[str, ...]
+    features: frozenset[str]
+    vector_bits: int
+    registers: int
+    pair_accumulate: str | None = None
+    pair_multiply: str | None = None
+    byte_accumulate: str | None = None
+    byte_multiply: str | None = None
+
+    @property
+    def lanes(self) -> int:
+        """Number of int32 lanes in a vector register."""
+        return self.vector_bits // 32
+
+    @property
+    def pair_group(self) -> int:
+        """Products that one lane of `pair_dot` sums: 2, or 1 without such an instruction."""
+        return 2 if self.pair_accumulate or self.pair_multiply else 1
+
+    def pair_dot(self, total: Any, left: Any, right: Any) -> Any:
+        """Total (int32, `lanes`) plus the products of int16 vectors of `lanes * pair_group`."""
+        if self.pair_accumulate:
+            return tir.intrinsic(self.pair_accumulate, "int32", self.lanes, total, left, right)
+        if self.pair_multiply:
+            return total + tir.intrinsic(self.pair_multiply, "int32", self.lanes, left, right)
+        wide = tir.vector_type("int32", self.lanes)
+        return total + left.astype(wide) * right.astype(wide)
+
+
+def _x86(name: str, features: str, bits: int, registers: int, **names: str) -> InstructionSet:
+    intrinsics = {key: f"llvm.x86.{value}" for key, value in names.items()}
+    return InstructionSet(
+        name, ("x86_64",), frozenset(features.split()), bits, registers, **intrinsics
+    )
+
+
+INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
+    _x86(
+        "avx512-vnni",
+        "avx512bw avx512vnni",
+        512,
+        32,
+        pair_accumulate="avx512.vpdpwssd.512",
+        byte_accumulate="avx512.vpdpbusd.512",
+    ),
+    _x86(
+        "avx512",
+        "avx512bw",
+        512,
+        32,
+        pair_multiply="avx512.pmaddw.d.512",
+        byte_multiply="avx512.pmaddubs.w.512",
+    ),
+    _x86(
+        "avx-vnni",
+        "avx2 avxvnni",
+        256,
+        16,
+        pair_accumulate="avx512.vpdpwssd.256",
+        byte_accumulate="avx512.vpdpbusd.256",
+    ),
+    _x86(
+        "avx2",
+        "avx2",
+        256,
+        16,
+        pair_multiply="avx2.pmadd.wd",
+        byte_multiply="avx2.pmadd.ub.sw",
+    ),
+    _x86(
+        "ssse3",
+        "ssse3",
+        128,
+        16,
+        pair_multiply="sse2.pmadd.wd",
+        byte_multiply="ssse3.pmadd.ub.sw.128",
+    ),
+    _x86("sse2", "sse2", 128, 16, pair_multiply="sse2.pmadd.wd"),
+    InstructionSet("vector128", ("x86_64", "aarch64", "arm64"), frozenset(), 128, 16),
+    InstructionSet("scalar", (), frozenset(), 32, 8),
+)
+"""In order of preference."""
+
+
+def best_instruction_set(architecture: str, features: frozenset[str]) -> InstructionSet:
+    """The first set that the processor has; the scalar one fits every processor.
+
+    Args:
+        architecture: first part of the LLVM triple.
+        features: LLVM feature names of the processor.
+    """
+    return next(
+        entry
+        for entry in INSTRUCTION_SETS
+        if (not entry.architectures or architecture in entry.architectures)
+        and entry.features <= features
+    )
