@@ -99,7 +99,7 @@ def certify(model: Model, dataset: Dataset, *, progress: Progress = silent) -> C
         data = training_rows(model, dataset, claims.digest, claims.rows)
         proven = _prove_outputs(claims, data, progress)
     except RefutationError as refutation:
-        return CheckResult(holds=False, reason=f"the certificate does not hold: {refutation}")
+        return CheckResult(holds=False, reason=str(refutation))
     return _conclude(model, claims, proven)
 
 
@@ -196,8 +196,8 @@ def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResul
     result = CheckResult(
         holds=True,
         reason=(
-            f"the certificate holds: no network of this kind, of any width, has an objective more "
-            f"than {_percent(gap)} % below this one's on the {claims.rows} training rows"
+            "no network of this kind, of any width, has an objective more than "
+            f"{_percent(gap)} % below this one's on the {claims.rows} training rows"
         ),
         objective=round_up(objective),
         bound=round_down(bound),
@@ -210,7 +210,7 @@ def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResul
         ),
     )
     if false := _false_claim(model, claims, proven, objective, bound):
-        return replace(result, holds=False, reason=f"the certificate does not hold: {false}")
+        return replace(result, holds=False, reason=false)
     return result
 
 

@@ -50,7 +50,7 @@ class Claims:
         quadratic: neurons with weights ±1 and biases ±κ.
         readout: integer amplitudes and biases.
         scale: c > 0, exactly.
-        penalty: λ > 0, exactly.
+        penalty: λ ≥ 0, exactly.
         step: value of one integer input step, exactly.
         constant: κ.
         loss: the loss.
@@ -85,8 +85,8 @@ def read_claims(model: Model, certificate: object) -> Claims:
     penalty = _number(certificate.penalty, "the penalty")
     beta = _number(certificate.beta, "beta")
     scale = _number(model.scale, "the scale of the scores")
-    if min(step, penalty, beta, scale) <= 0:
-        raise RefutationError("the input step, the penalty, beta and the scale must be positive")
+    if min(step, scale) <= 0 or min(penalty, beta) < 0:
+        raise RefutationError("the input step, the penalty, beta or the scale is negative or zero")
     if math.frexp(step)[0] != 0.5:
         raise RefutationError(f"the input step {step!r} is not a power of two")
     lifted = quadratic.inputs + 1

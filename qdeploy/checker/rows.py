@@ -67,21 +67,21 @@ def training_rows(model: Model, dataset: Dataset, digest: str, rows: int) -> Tra
 
 
 def _candidates(model: Model, dataset: Dataset) -> Iterator[Dataset]:
+    """The data as given, then the training part of each split that the provenance speaks of."""
     yield dataset
-    recorded = model.provenance.get("split") if isinstance(model.provenance, Mapping) else None
-    if not isinstance(recorded, Mapping):
-        return
-    size, seed = recorded.get("test_size"), recorded.get("seed")
-    if not isinstance(size, float) or not 0 < size < 1:
-        return
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        return
-    try:
-        train, _ = split(dataset, size, seed)
-    except QDeployError:
-        # Data too small for that split are not the data that were split.
-        return
-    yield train
+    for key in ("split", "recipe"):
+        recorded = model.provenance.get(key)
+        if not isinstance(recorded, Mapping):
+            continue
+        size, seed = recorded.get("test_size"), recorded.get("seed")
+        if not isinstance(size, float) or not isinstance(seed, int):
+            continue
+        try:
+            train, _ = split(dataset, size, seed)
+        except QDeployError:
+            # Data that cannot be split so are not the data that were.
+            continue
+        yield train
 
 
 def _inputs(model: Model, part: Dataset) -> NDArray[np.int8]:

@@ -207,6 +207,12 @@ def _build(inputs, target, head, loss, method, fraction):
 
 
 @pytest.fixture(scope="session")
+def certify_rows() -> Callable[..., Certified]:
+    """Certifies int8-valued inputs: (inputs, target, head, loss, method, share of largest λ)."""
+    return _build
+
+
+@pytest.fixture(scope="session")
 def certified() -> Callable[[str, str, str], Certified]:
     """Makes (and keeps) the model of one kind of target, loss and method."""
     made: dict[tuple[str, str, str], Certified] = {}
