@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from qdeploy.errors import QDeployError
 from qdeploy.files import write_text
 from qdeploy.model import Classes, Model
 
-__all__ = ["Predictions", "predict_file"]
+if TYPE_CHECKING:
+    from qdeploy.compiler import Artifact
+
+__all__ = ["Predictions", "load_any", "predict_file"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +71,30 @@ def predict_file(model: Path, data: str) -> Predictions:
     Raises:
         QDeployError: the model or the data cannot be read, or do not fit each other.
     """
-    from qdeploy import onnx
-    from qdeploy.compiler import Artifact
     from qdeploy.data import read_features
 
-    artifact = Artifact.load(model) if model.is_dir() else None
-    loaded = artifact.model if artifact else onnx.load(model)
+    subject = load_any(model)
+    loaded = subject if isinstance(subject, Model) else subject.model
     if loaded.quantizer is None:
         raise QDeployError(
             f"{model} has no input quantiser, so raw features cannot be given to it; "
             "call it from Python with int8 inputs"
         )
     features = read_features(data, loaded.quantizer.feature_names)
-    scores = artifact.scores(features) if artifact else loaded.scores(features)
+    scores = subject.scores(features)
     return Predictions(loaded, loaded.interpret(scores), scores)
+
+
+def load_any(path: Path) -> "Model | Artifact":
+    """The artifact in a folder, or the model in a file.
+
+    Raises:
+        QDeployError: it cannot be read.
+    """
+    if path.is_dir():
+        from qdeploy.compiler import Artifact
+
+        return Artifact.load(path)
+    from qdeploy import onnx
+
+    return onnx.load(path)

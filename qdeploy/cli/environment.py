@@ -1,9 +1,11 @@
 """``qdeploy targets`` and ``qdeploy doctor``."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from qdeploy.cli.options import Json, Quiet
 from qdeploy.cli.terminal import Terminal, pairs
@@ -69,21 +71,24 @@ def doctor(json_output: Json = False, quiet: Quiet = False) -> None:
     terminal = Terminal(json_output=json_output, quiet=quiet)
     with terminal.progress() as progress:
         findings = diagnose(progress=progress)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "part", "found"):
-        table.add_column(heading, overflow="fold")
-    marks = {"found": "[green]ok[/green]", "optional": "[yellow]--[/yellow]"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
     for finding in findings:
-        mark = marks.get(finding.status, "[bold red]missing[/bold red]")
-        table.add_row(mark, finding.part, finding.detail)
-        if finding.status != "found":
-            table.add_row("", "", f"would add: {finding.adds}")
-            table.add_row("", "", f"to get it: {finding.remedy}")
-    healthy = all(finding.status != "missing" for finding in findings)
+        if finding.found:
+            table.add_row("[green]ok[/green]", finding.name, Text(finding.version or ""))
+            continue
+        mark = "[bold red]missing[/bold red]" if finding.required else "[yellow]optional[/yellow]"
+        if finding.version:
+            table.add_row(mark, finding.name, Text(f"fails: {finding.version}"))
+            mark = ""
+        table.add_row(mark, finding.name if mark else "", Text(f"for {finding.adds}"))
+        table.add_row("", "", Text(f"get it: {finding.get}"))
+    healthy = all(finding.found or not finding.required for finding in findings)
     verdict = "Ready." if healthy else "Something that qdeploy needs is missing."
-    terminal.result(
-        {"healthy": healthy, "findings": [vars(finding) for finding in findings]}, table, verdict
-    )
+    values = {"healthy": healthy, "findings": [asdict(finding) for finding in findings]}
+    terminal.result(values, table, "", verdict)
     if not healthy:
         raise typer.Exit(1)
 
