@@ -1,14 +1,20 @@
-"""What this machine has of the things that qdeploy uses, tried out rather than looked up."""
+"""What this machine has of the things that qdeploy uses, tried out rather than looked up.
+
+Findings are data; the command line prints them.
+"""
 
 import ctypes
+import importlib
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -20,167 +26,360 @@ from qdeploy.progress import Progress, ProgressEvent, silent
 
 __all__ = ["Finding", "diagnose"]
 
-Status = Literal["found", "missing", "optional"]
-
-_ENERGY_COUNTERS = Path("/sys/class/powercap")
-_INSTRUCTION_SETS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+POWERCAP = Path("/sys/class/powercap")
+TOOL_SECONDS = 20
+"""A tool that does not tell its version by then is taken for broken."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of the machine.
+    """One thing that qdeploy uses.
 
     Attributes:
-        part: what was looked for.
-        status: "found"; "missing" when qdeploy cannot do without it; "optional" when it can.
-        detail: what was found, or what went wrong.
-        adds: what the part is for.
-        remedy: how to get it.
+        name: what was looked for.
+        found: whether it is there and works.
+        version: version or extent when found; what went wrong when it is there but fails.
+        adds: what it is for.
+        get: how to get it.
+        required: whether qdeploy cannot do without it.
     """
 
-    part: str
-    status: Status
-    detail: str
+    name: str
+    found: bool
+    version: str | None
     adds: str
-    remedy: str
+    get: str
+    required: bool
+
+    @property
+    def part(self) -> str:
+        """The name, as the command line's table calls it."""
+        return self.name
+
+    @property
+    def status(self) -> Literal["found", "missing", "optional"]:
+        """In one word: "optional" is not there and can be done without."""
+        if self.found:
+            return "found"
+        return "missing" if self.required else "optional"
+
+    @property
+    def detail(self) -> str:
+        """The version, or that there is none."""
+        return self.version or ("found" if self.found else "not found")
+
+    @property
+    def remedy(self) -> str:
+        """How to get it."""
+        return self.get
+
+
+@dataclass(frozen=True)
+class _Library:
+    module: str
+    adds: str
+
+
+LIBRARIES = {
+    "numpy": _Library("numpy", "arrays; everything"),
+    "scipy": _Library("scipy.linalg", "eigenvalues of the relaxation"),
+    "scikit-learn": _Library("sklearn", "data sets, splits and the float models to compare with"),
+    "cvxpy": _Library("cvxpy", "the reference solver of the relaxation"),
+    "clarabel": _Library("clarabel", "the reference solver of the relaxation"),
+    "onnx": _Library("onnx", "the model format"),
+    "onnxruntime": _Library("onnxruntime", "one of the implementations that must agree"),
+    "apache-tvm": _Library("tvm", "compilation"),
+    "typer": _Library("typer", "the command line"),
+    "rich": _Library("rich", "tables and progress in the terminal"),
+    "pydantic": _Library("pydantic", "targets and manifests"),
+    "polars": _Library("polars", "CSV, TSV and Parquet"),
+    "jinja2": _Library("jinja2", "the report and the C header"),
+    "matplotlib": _Library("matplotlib", "plots in the report"),
+    "pyelftools": _Library("elftools", "sizes of code and weights"),
+    "platformdirs": _Library("platformdirs", "the place of the cache"),
+    "joblib": _Library("joblib", "work on several cores"),
+    "psutil": _Library("psutil", "facts about the machine"),
+}
+
+
+@dataclass(frozen=True)
+class _Tool:
+    name: str
+    version_flag: str
+    adds: str
+    get: str
+
+
+TOOLS = (
+    _Tool("valgrind", "--version", "counts of instructions that repeat", "Debian: valgrind"),
+    _Tool(
+        "qemu-system-arm",
+        "--version",
+        "whole microcontrollers, emulated",
+        "Debian: qemu-system-arm",
+    ),
+    _Tool(
+        "qemu-aarch64", "--version", "64-bit ARM programs on other machines", "Debian: qemu-user"
+    ),
+    _Tool(
+        "arm-none-eabi-gcc",
+        "--version",
+        "a second compiler for microcontrollers",
+        "Debian: gcc-arm-none-eabi",
+    ),
+)
 
 
 def diagnose(progress: Progress = silent) -> tuple[Finding, ...]:
-    """Look at every part, in the order in which a user would mend them."""
-    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
-        ("Python", _python),
-        ("Python packages", _packages),
-        ("C compiler", _compiler),
-        ("TVM", _tvm),
-        ("processor", _processor),
-        ("energy counter", _energy),
-        ("cache folder", _cache),
-    )
+    """Look for everything; what is required comes first.
+
+    A thing that is missing or broken is a finding, never an exception.
+    """
+    checks = tuple(_checks())
     findings = []
-    for number, (part, check) in enumerate(checks):
-        progress(ProgressEvent(f"checking: {part}", number, len(checks)))
+    for number, (name, check) in enumerate(checks):
+        progress(ProgressEvent(f"looking for {name}", number, len(checks)))
         findings.append(check())
-    return tuple(findings)
+    return tuple(sorted(findings, key=lambda finding: not finding.required))
+
+
+def _checks() -> Iterator[tuple[str, Callable[[], Finding]]]:
+    yield "Python", _python
+    for name in LIBRARIES:
+        yield name, partial(_library, name)
+    yield "C compiler", _compiler
+    yield "LLVM in TVM", _llvm
+    yield "linear algebra", _linear_algebra
+    yield "cores and memory", _machine
+    yield "cache folder", partial(_cache, Path(platformdirs.user_cache_dir("qdeploy")))
+    yield "energy counter", partial(_energy_counter, POWERCAP)
+    yield "ziglang", _zig
+    for tool in TOOLS:
+        yield tool.name, partial(_tool, tool)
 
 
 def _python() -> Finding:
     return Finding(
-        part="Python",
-        status="found" if sys.version_info >= (3, 11) else "missing",
-        detail=f"{platform.python_version()} ({sys.executable})",
+        name="Python",
+        found=sys.version_info >= (3, 11),
+        version=platform.python_version(),
         adds="everything",
-        remedy="install Python 3.11 or later and make the environment anew",
+        get="install Python 3.11 or later and make the environment anew",
+        required=True,
     )
 
 
-def _packages() -> Finding:
-    """Every dependency that the installed distribution names, with the version that is there."""
+def _library(name: str) -> Finding:
+    """A required package, by importing it: an installed one may still fail to load."""
+    library = LIBRARIES[name]
+    requirement = _requirement(name)
+    try:
+        version: str | None = metadata.version(name)
+        found = True
+    except metadata.PackageNotFoundError:
+        version, found = None, False
+    if found:
+        try:
+            importlib.import_module(library.module)
+        except Exception as fault:  # whatever a broken package raises is the finding
+            reason = str(fault).split("\n")[0]
+            version, found = f"{version}, but it cannot be loaded: {reason}", False
+        else:
+            minimum = re.search(r">=\s*([\d.]+)", requirement)
+            if minimum and version and _numbers(version) < _numbers(minimum.group(1)):
+                version, found = f"{version}, older than {minimum.group(1)}", False
+    return Finding(
+        name, found, version, library.adds, f"{sys.executable} -m pip install '{requirement}'", True
+    )
+
+
+def _requirement(name: str) -> str:
+    """What the installed qdeploy asks of a package; its bare name where that is not recorded."""
     try:
         required = metadata.requires("qdeploy") or []
     except metadata.PackageNotFoundError:
-        required = []
-    names = [_distribution(line) for line in required if "extra ==" not in line]
-    present, absent = [], []
-    for name in names:
-        try:
-            present.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            absent.append(name)
-    return Finding(
-        part="Python packages",
-        status="missing" if absent or not names else "found",
-        detail=f"missing: {', '.join(absent)}" if absent else ", ".join(present) or "not installed",
-        adds="training, export and compilation",
-        remedy=f"{sys.executable} -m pip install qdeploy",
-    )
+        return name
+    for line in required:
+        head = re.match(r"[\w.-]+", line)
+        if head and head.group() == name and "extra ==" not in line:
+            return line.partition(";")[0].strip()
+    return name
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
 def _compiler() -> Finding:
     """The C compiler, by building a library with it and calling the library."""
     from qdeploy.native import build_shared, compiler_command
 
-    adds = "proofs by enumeration, artifacts and latency measured in native code"
-    remedy = "install gcc or clang, set CC, or: pip install ziglang"
+    version: str | None = None
+    found = False
     try:
         command = compiler_command()
         with tempfile.TemporaryDirectory() as folder:
             source, library = Path(folder) / "answer.c", Path(folder) / "answer.so"
             source.write_text("int answer(void) { return 42; }\n", encoding="utf-8")
             build_shared([source], library)
-            works = ctypes.CDLL(str(library)).answer() == 42
-        version = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
-    except (QDeployError, OSError) as error:
-        return Finding("C compiler", "missing", str(error), adds, remedy)
-    name = f"{' '.join(command)}: {version.partition(chr(10))[0]}"
-    detail = name if works else f"{name}: what it builds gives wrong results"
-    return Finding("C compiler", "found" if works else "missing", detail, adds, remedy)
-
-
-def _tvm() -> Finding:
-    adds = "compilation of models"
-    remedy = f"{sys.executable} -m pip install --force-reinstall 'apache-tvm>=0.27,<0.28'"
-    try:
-        import tvm
-        from tvm.target import codegen
-
-        if not tvm.runtime.enabled("llvm"):
-            return Finding("TVM", "missing", "built without LLVM", adds, remedy)
-        detail = f"{tvm.__version__} with LLVM {codegen.llvm_version_major()}"
-    except (ImportError, OSError, RuntimeError) as error:
-        return Finding("TVM", "missing", f"cannot be loaded: {error}", adds, remedy)
-    return Finding("TVM", "found", detail, adds, remedy)
-
-
-def _processor() -> Finding:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    known = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = set((known.get("flags") or known.get("Features") or "").split())
-    name = known.get("model name") or platform.processor() or platform.machine()
-    sets = [flag for flag in _INSTRUCTION_SETS if flag in flags]
-    cores = os.cpu_count() or 1
+            found = ctypes.CDLL(str(library)).answer() == 42
+        version = _first_line([*command, "--version"]) or " ".join(command)
+    except (QDeployError, OSError) as fault:
+        version = str(fault)
     return Finding(
-        part="processor",
-        status="found",
-        detail=f"{name}, {cores} core{'s' if cores > 1 else ''}" + "".join(f", {s}" for s in sets),
-        adds="int8 dot products make large batches faster",
-        remedy="nothing to install",
+        name="C compiler",
+        found=found,
+        version=version,
+        adds="proofs by enumeration, artifacts, latency in native code",
+        get="install gcc or clang, set CC, or: pip install ziglang",
+        required=True,
     )
 
 
-def _energy() -> Finding:
-    """RAPL, by reading its counter: it exists on many machines where only root may read it."""
-    adds = "measured energy; without it, energy is estimated and says so"
-    counters = sorted(_ENERGY_COUNTERS.glob("intel-rapl:*/energy_uj"))
-    if not counters:
-        remedy = "run on a machine itself, not in a virtual one, with Linux 5.8 or later"
-        return Finding("energy counter", "optional", "RAPL is not offered here", adds, remedy)
+def _llvm() -> Finding:
+    """The processors that TVM's own LLVM generates code for."""
+    version: str | None = None
+    found = False
     try:
-        counters[0].read_text(encoding="ascii")
-    except OSError:
-        remedy = f"sudo chmod a+r {_ENERGY_COUNTERS}/intel-rapl:*/energy_uj (until the next start)"
-        return Finding("energy counter", "optional", "RAPL may not be read", adds, remedy)
-    return Finding("energy counter", "found", f"RAPL, {len(counters)} domains", adds, "")
+        from tvm.target import codegen
+
+        known = {str(name) for name in codegen.llvm_get_targets()}
+        ours = [name for name in ("x86_64", "aarch64", "arm", "thumb", "riscv32") if name in known]
+        version = f"LLVM {codegen.llvm_version_major()} for {', '.join(ours)}"
+        found = _host_architecture() in known
+    except Exception as fault:  # a broken TVM may raise anything while it loads
+        version = f"cannot be loaded: {str(fault).splitlines()[0] if str(fault) else fault!r}"
+    return Finding(
+        name="LLVM in TVM",
+        found=found,
+        version=version,
+        adds="machine code for this processor and for boards",
+        get=f"{sys.executable} -m pip install --force-reinstall '{_requirement('apache-tvm')}'",
+        required=True,
+    )
 
 
-def _cache() -> Finding:
-    folder = Path(platformdirs.user_cache_dir("qdeploy"))
-    adds = "compiled helpers that are kept between runs"
-    remedy = "make it writable, or name another place in XDG_CACHE_HOME"
+def _host_architecture() -> str:
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def _linear_algebra() -> Finding:
+    try:
+        importlib.import_module("scipy.linalg")
+        threads = importlib.import_module("threadpoolctl")
+        pools = [pool for pool in threads.threadpool_info() if pool["user_api"] == "blas"]
+    except ImportError:
+        pools = []
+    told = [
+        f"{pool['internal_api']} {pool['version'] or ''}".strip()
+        + f", {pool['num_threads']} threads"
+        for pool in pools
+    ]
+    return Finding(
+        name="linear algebra",
+        found=bool(pools),
+        version="; ".join(dict.fromkeys(told)) or None,
+        adds="fast training on all cores",
+        get="comes with the numpy and scipy wheels; OPENBLAS_NUM_THREADS limits its threads",
+        required=False,
+    )
+
+
+def _machine() -> Finding:
+    version: str | None = None
+    try:
+        import psutil
+
+        cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+        memory = psutil.virtual_memory()
+        version = (
+            f"{cores} cores, {psutil.cpu_count()} threads, {memory.total / 2**30:.1f} GiB, "
+            f"{memory.available / 2**30:.1f} GiB free"
+        )
+    except ImportError:
+        cores = os.cpu_count() or 1
+        version = f"{cores} threads"
+    return Finding(
+        name="cores and memory",
+        found=True,
+        version=version,
+        adds="proofs and training use every core",
+        get="nothing to install",
+        required=False,
+    )
+
+
+def _cache(folder: Path) -> Finding:
+    version = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        detail = f"{folder}: {error.strerror or error}"
-        return Finding("cache folder", "missing", detail, adds, remedy)
-    return Finding("cache folder", "found", str(folder), adds, remedy)
+            found = True
+    except OSError as fault:
+        version, found = f"{folder}: {fault.strerror or fault}", False
+    return Finding(
+        name="cache folder",
+        found=found,
+        version=version,
+        adds="compiled helpers, kept between runs",
+        get="make it writable, or name another place in XDG_CACHE_HOME",
+        required=True,
+    )
 
 
-def _distribution(requirement: str) -> str:
-    """The name at the head of a requirement such as ``apache-tvm<0.28,>=0.27``."""
-    match = re.match(r"[A-Za-z0-9._-]+", requirement)
-    return match.group() if match else requirement
+def _energy_counter(powercap: Path) -> Finding:
+    """RAPL, by reading its counters: many machines have them and let only root read them."""
+    counters = sorted(powercap.glob("intel-rapl:*/energy_uj"))
+    get = "a machine of one's own (virtual ones rarely pass it on) with Linux 5.8 or later"
+    readable = 0
+    for counter in counters:
+        try:
+            int(counter.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            continue
+        readable += 1
+    version = f"RAPL, {readable} of {len(counters)} counters readable" if counters else None
+    if counters and not readable:
+        get = f"sudo chmod a+r {powercap}/intel-rapl:*/energy_uj (holds until the next start)"
+    return Finding(
+        name="energy counter",
+        found=readable > 0,
+        version=version,
+        adds="measured energy; without it energy is estimated, and tagged so",
+        get=get,
+        required=False,
+    )
+
+
+def _zig() -> Finding:
+    try:
+        version: str | None = metadata.version("ziglang")
+    except metadata.PackageNotFoundError:
+        version = None
+    return Finding(
+        name="ziglang",
+        found=version is not None,
+        version=version,
+        adds="a C compiler for this machine and for boards, without system packages",
+        get=f"{sys.executable} -m pip install ziglang",
+        required=False,
+    )
+
+
+def _tool(tool: _Tool) -> Finding:
+    path = shutil.which(tool.name)
+    version = _first_line([path, tool.version_flag]) if path else None
+    return Finding(tool.name, version is not None, version, tool.adds, tool.get, required=False)
+
+
+def _first_line(command: list[str]) -> str | None:
+    """The first line that a command prints, or None when it fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    lines = done.stdout.strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
