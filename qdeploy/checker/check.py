@@ -167,7 +167,9 @@ def _prove_norm(
                 f"{name}: a proof by enumeration is for at most {LARGEST_DIMENSION} inputs and for "
                 f"sums within 64 bits; there are {len(gram)} inputs"
             )
-        norm = largest_bilinear_value(gram, ceiling=output.norm, stage=stage, progress=progress)
+        norm = largest_bilinear_value(
+            gram, ceiling=output.norm, stage=f"{stage} by enumeration", progress=progress
+        )
         if norm > output.norm:
             raise RefutationError(
                 f"{name}: the norm bound {output.norm} is false, some signs u, v give {norm}"

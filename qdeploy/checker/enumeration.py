@@ -18,7 +18,7 @@ from qdeploy.progress import Progress, ProgressEvent, silent
 __all__ = ["LARGEST_DIMENSION", "fits_walk", "largest_bilinear_value"]
 
 LARGEST_DIMENSION = 34
-"""Largest d that is enumerated: 2³³ sign vectors, which two cores visit in about 20 s."""
+"""Largest d that is enumerated: 2³³ sign vectors, which two cores visit in under a minute."""
 
 CHUNK_SIGNS = 22
 """Free signs of one call into C: short enough to interrupt, long enough to make calls free."""
