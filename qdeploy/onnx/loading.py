@@ -5,7 +5,7 @@ those that the metadata would write. A file from elsewhere may hold the integer 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -29,7 +29,7 @@ def from_proto(proto: onnx.ModelProto, *, name: str = "model") -> Model:
 
     Args:
         proto: the graph with its metadata, if any.
-        name: what to call a model whose file does not say (made a valid C name).
+        name: what to call a model without metadata (made a valid C name).
 
     Returns:
         The model as it was exported; or, without qdeploy's metadata, a bare classifier with labels
@@ -47,10 +47,7 @@ def from_proto(proto: onnx.ModelProto, *, name: str = "model") -> Model:
             "input, the scores and at most one output after them are supported"
         )
     match = match_network(graph, graph.outputs[0].name)
-    if metadata is None:
-        model = _bare_model(match, proto.graph.name or name)
-    else:
-        model = metadata.complete(match.network)
+    model = metadata.complete(match.network) if metadata else _bare_model(match, name)
     _check_source(graph, match, model)
     if len(graph.outputs) == 2:
         _check_tail(graph, match, model)
@@ -72,6 +69,19 @@ def _check_envelope(proto: onnx.ModelProto) -> None:
         )
     if proto.functions or proto.training_info:
         raise QDeployError("model-local functions and training graphs are not supported")
+    if any(isinstance(text, bytes) for text in _texts(proto)):
+        raise QDeployError("the file holds names that are not UTF-8 text; it was damaged")
+
+
+def _texts(proto: onnx.ModelProto) -> Iterator[str | bytes]:
+    """Every text that is looked at later; protobuf hands out bytes where it is not UTF-8."""
+    for entry in proto.metadata_props:
+        yield from (entry.key, entry.value)
+    for node in proto.graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for items in (proto.graph.input, proto.graph.output, proto.graph.initializer):
+        yield from (item.name for item in items)
 
 
 def _properties(proto: onnx.ModelProto) -> Mapping[str, str]:
@@ -185,5 +195,5 @@ def _check_standard(proto: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = ascii(" ".join(str(error).split()))[1:-1][:200]
         raise QDeployError(f"the graph breaks the ONNX standard: {reason}") from error

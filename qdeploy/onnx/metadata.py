@@ -4,17 +4,13 @@ Four JSON texts under versioned keys (docs/file-formats.md). Reading trusts noth
 limited before anything is decoded, types are checked strictly, nothing is executed.
 """
 
-import base64
-import binascii
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
 from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod
@@ -23,6 +19,8 @@ from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Head, Model, Numbers
 from qdeploy.network import QuantizedNetwork
+from qdeploy.onnx.graph import shown
+from qdeploy.onnx.packing import pack, unpack
 
 __all__ = ["PREFIX", "Metadata", "decode", "encode"]
 
@@ -44,7 +42,6 @@ MAX_ARRAY_BYTES = 512 * 2**20
 EXACT_IN_JSON = 2**53
 """Integers up to here survive readers that hold JSON numbers as doubles."""
 
-ArrayType = TypeVar("ArrayType", bound=np.generic)
 Packed = Annotated[str, Field(max_length=64 * 2**20, pattern=r"^[A-Za-z0-9+/=]*$")]
 Decimal = Annotated[str, Field(pattern=r"^-?[0-9]{1,400}$")]
 
@@ -172,9 +169,7 @@ def encode(model: Model) -> dict[str, str]:
                 f"model {model.name!r}: {key} needs {len(text)} characters, more than the "
                 f"{MAX_CHARACTERS[key]} that a file may hold; drop it or train on fewer rows"
             )
-    written = decode(texts)
-    assert written is not None
-    written.complete(model.network)
+    _read(texts).complete(model.network)
     return texts
 
 
@@ -191,8 +186,10 @@ def decode(properties: Mapping[str, str]) -> Metadata | None:
         QDeployError: the metadata is incomplete, too large, of another format or ill-formed.
     """
     texts = {key: text for key, text in properties.items() if key.startswith(PREFIX)}
-    if not texts:
-        return None
+    return _read(texts) if texts else None
+
+
+def _read(texts: Mapping[str, str]) -> Metadata:
     version = texts.get(FORMAT_KEY)
     if version is not None and version != FORMAT:
         raise QDeployError(
@@ -200,8 +197,8 @@ def decode(properties: Mapping[str, str]) -> Metadata | None:
         )
     if texts.keys() != MAX_CHARACTERS.keys():
         raise QDeployError(
-            f"the file holds the metadata {', '.join(sorted(texts))[:200]} where qdeploy writes "
-            f"{', '.join(MAX_CHARACTERS)}; it was damaged or edited"
+            f"the file holds the metadata {', '.join(map(shown, sorted(texts)))[:200]} where "
+            f"qdeploy writes {', '.join(MAX_CHARACTERS)}; it was damaged or edited"
         )
     for key, text in texts.items():
         if len(text) > MAX_CHARACTERS[key]:
@@ -246,24 +243,6 @@ def _digest(network: QuantizedNetwork) -> str:
     return digest.hexdigest()
 
 
-def _pack(array: NDArray[Any], dtype: str) -> str:
-    """Little-endian bytes, deflated, in base64."""
-    return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 9)).decode("ascii")
-
-
-def _unpack(text: str, dtype: str, count: int, what: str) -> NDArray[Any]:
-    """The array of `_pack`, which must hold exactly `count` values."""
-    size = count * np.dtype(dtype).itemsize
-    inflater = zlib.decompressobj()
-    try:
-        values = inflater.decompress(base64.b64decode(text, validate=True), size + 1)
-    except (binascii.Error, zlib.error) as error:
-        raise QDeployError(f"metadata: the array {what} is damaged ({error})") from error
-    if len(values) != size or not inflater.eof or inflater.unused_data:
-        raise QDeployError(f"metadata: the array {what} does not hold {count} values")
-    return np.frombuffer(values, dtype=dtype)
-
-
 def _model_record(model: Model) -> _ModelRecord:
     head: _ClassesRecord | _NumbersRecord
     if isinstance(model.head, Classes):
@@ -284,9 +263,9 @@ def _model_record(model: Model) -> _ModelRecord:
         if quantizer is None
         else _QuantizerRecord(
             feature_names=tuple(quantizer.feature_names),
-            kept=_pack(quantizer.kept, "<i8"),
-            offset=_pack(quantizer.offset, "<f4"),
-            scale=_pack(quantizer.scale, "<f4"),
+            kept=pack(quantizer.kept, "<i8"),
+            offset=pack(quantizer.offset, "<f4"),
+            scale=pack(quantizer.scale, "<f4"),
             zero_point=int(quantizer.zero_point),
         ),
     )
@@ -313,9 +292,9 @@ def _read_quantizer(record: _QuantizerRecord | None, inputs: int) -> InputQuanti
         return None
     return InputQuantizer(
         feature_names=record.feature_names,
-        kept=_unpack(record.kept, "<i8", inputs, "quantizer.kept"),
-        offset=_unpack(record.offset, "<f4", inputs, "quantizer.offset"),
-        scale=_unpack(record.scale, "<f4", inputs, "quantizer.scale"),
+        kept=unpack(record.kept, "<i8", inputs, "quantizer.kept"),
+        offset=unpack(record.offset, "<f4", inputs, "quantizer.offset"),
+        scale=unpack(record.scale, "<f4", inputs, "quantizer.scale"),
         zero_point=record.zero_point,
     )
 
@@ -335,8 +314,8 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
                 objective=float(proof.objective),
                 bound=float(proof.bound),
                 norm_bound=str(int(proof.norm_bound)),
-                residual=_pack(proof.residual, "<i2"),
-                multipliers=None if proof.multipliers is None else _pack(proof.multipliers, "<i8"),
+                residual=pack(proof.residual, "<i2"),
+                multipliers=None if proof.multipliers is None else pack(proof.multipliers, "<i8"),
             )
             for proof in certificate.outputs
         ),
@@ -371,12 +350,12 @@ def _read_certificate(
                 objective=proof.objective,
                 bound=proof.bound,
                 norm_bound=int(proof.norm_bound),
-                residual=_unpack(
+                residual=unpack(
                     proof.residual, "<i2", record.samples, f"outputs.{index}.residual"
                 ).astype(np.int16),
                 multipliers=None
                 if proof.multipliers is None
-                else _unpack(
+                else unpack(
                     proof.multipliers, "<i8", weights, f"outputs.{index}.multipliers"
                 ).astype(np.int64),
             )
