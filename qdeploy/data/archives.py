@@ -28,11 +28,10 @@ def read_archive(path: Path, label: str | None, *, needs_target: bool = True) ->
     target_name = label or "y"
     wanted = ["X", *([target_name] if needs_target else [])]
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise QDeployError(
-                    f"{path.name}: holds a single array; save X and y with numpy.savez"
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise QDeployError(f"{path.name}: holds a single array; save X and y with numpy.savez")
+        with loaded as archive:
             missing = [name for name in wanted if name not in archive.files]
             if missing:
                 raise QDeployError(
