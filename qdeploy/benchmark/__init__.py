@@ -1,1 +1,16 @@
-"""Latency, energy, memory, peers and the report."""
+"""Latency, energy, memory and accuracy, side by side with what a user would otherwise deploy."""
+
+from qdeploy.benchmark.comparison import Comparison
+from qdeploy.benchmark.figures import METRICS, Figure, Metric, Obtained
+from qdeploy.benchmark.results import BenchmarkReport
+from qdeploy.benchmark.suite import bench
+
+__all__ = [
+    "METRICS",
+    "BenchmarkReport",
+    "Comparison",
+    "Figure",
+    "Metric",
+    "Obtained",
+    "bench",
+]

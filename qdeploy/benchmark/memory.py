@@ -1,0 +1,21 @@
+"""Bytes of a compiled model, as its artifact records them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from qdeploy.benchmark.peers import Size
+
+if TYPE_CHECKING:
+    from qdeploy.compiler import Artifact
+
+__all__ = ["artifact_sizes"]
+
+
+def artifact_sizes(artifact: "Artifact") -> Mapping[str, Size]:
+    """Code, weights and scratch by metric name."""
+    memory = artifact.manifest.memory
+    return {
+        "flash_code": Size(memory.code_bytes, "sections of machine code in the C library"),
+        "flash_weights": Size(memory.weight_bytes, "read-only data of the C library"),
+        "ram_scratch": Size(memory.scratch_bytes, "working memory of one call at batch 1"),
+    }

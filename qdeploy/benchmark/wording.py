@@ -1,0 +1,91 @@
+"""Figures as words for people: units with prefixes, and the certificate in two sentences."""
+
+import math
+
+from qdeploy.certificate import Certificate
+
+__all__ = ["certificate_sentences", "number", "percent_up", "quantity", "times"]
+
+_PREFIXES = (
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+)
+
+_METHODS = {
+    "enumeration": "by going through every sign pattern in exact integer arithmetic",
+    "sdp": "by a semidefinite bound that was checked in exact integer arithmetic",
+}
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit at three significant digits: "97.3 ns", "1.20 kB", "98.2 %"."""
+    if unit == "fraction":
+        return f"{100 * value:.1f} %"
+    if unit == "1":
+        return f"{value:.3f}"
+    short = "samples/s" if unit == "samples/s" else unit
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {short}"
+    if unit == "B" and abs(value) < 1e4:
+        return f"{value:.0f} {short}"
+    rounded = float(f"{value:.3g}")
+    factor, prefix = next((entry for entry in _PREFIXES if abs(rounded) >= entry[0]), _PREFIXES[-1])
+    joined = f" {prefix} {short}" if unit == "samples/s" and prefix else f" {prefix}{short}"
+    return f"{number(rounded / factor)}{joined}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, never in exponent form between 0.001 and 100 000."""
+    if value == 0 or not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio: "38x", "1.2x"."""
+    return f"{ratio:.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×"
+
+
+def percent_up(share: float) -> str:
+    """A share in percent, rounded up to two significant digits: never less than it is."""
+    if share <= 0:
+        return "0 %"
+    percent = 100 * share
+    places = max(0, 1 - math.floor(math.log10(percent)))
+    # The tolerance keeps 0.47 from becoming 0.48 for the last bit of a product.
+    up = math.ceil(percent * 10**places * (1 - 1e-12)) / 10**places
+    return f"{up:.{places}f} %"
+
+
+def certificate_sentences(certificate: Certificate | None) -> tuple[str, ...]:
+    """What is proven, how, and what it does not say."""
+    if certificate is None:
+        return (
+            "This model came without a certificate: nothing is known of its distance to the best.",
+        )
+    outputs = len(certificate.outputs)
+    penalty = f"{certificate.penalty:.4g}"
+    loss = certificate.loss.replace("-", " ")
+    if certificate.gap > 1:
+        claim = "The bound found here is too weak to say how far from the best it is."
+    else:
+        claim = (
+            f"The objective of this network ({certificate.objective:.6g}) is within "
+            f"{percent_up(certificate.gap)} of the best that any network of its kind can reach "
+            "on the training rows, whatever its width."
+        )
+    parts = f", output by output ({outputs} of them)" if outputs > 1 else ""
+    return (
+        claim,
+        f"No network of that kind gets below {certificate.bound:.6g}; this was proven "
+        f"{_METHODS[certificate.method]}{parts}.",
+        f"The objective is the {loss} loss plus {penalty} times the sum of the absolute readout "
+        "weights. The proof is about training, not about rows that the network has not seen.",
+    )
