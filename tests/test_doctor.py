@@ -1,0 +1,145 @@
+import importlib
+import stat
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from qdeploy import doctor
+from qdeploy.doctor import Finding, diagnose
+from qdeploy.errors import QDeployError
+
+ROOT = Path(__file__).parents[1]
+
+
+def named(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+@pytest.fixture(scope="module")
+def findings() -> tuple[Finding, ...]:
+    return diagnose()
+
+
+def test_what_is_required_is_here_and_comes_first(findings: tuple[Finding, ...]) -> None:
+    required = [finding.required for finding in findings]
+    assert required == sorted(required, reverse=True)
+    assert [finding.name for finding in findings if finding.required and not finding.found] == []
+    assert len(named(findings)) == len(findings)
+
+
+def test_every_finding_tells_what_it_adds_and_how_to_get_it(findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        assert finding.adds
+        assert finding.get
+        assert finding.version or not finding.found
+        assert finding.status == (
+            "found" if finding.found else "missing" if finding.required else "optional"
+        )
+
+
+def test_llvm_and_optional_tools_are_covered(findings: tuple[Finding, ...]) -> None:
+    known = named(findings)
+    assert "x86_64" in (known["LLVM in TVM"].version or "")
+    optional = {"valgrind", "qemu-system-arm", "qemu-aarch64", "ziglang", "arm-none-eabi-gcc"}
+    assert optional | {"energy counter", "cores and memory", "linear algebra"} <= set(known)
+    assert not any(known[name].required for name in optional)
+
+
+def test_libraries_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {line.split(">")[0].split("<")[0].split("=")[0] for line in project["dependencies"]}
+    assert set(doctor.LIBRARIES) == names
+
+
+def test_a_missing_library_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    finding = doctor._library("polars")
+    assert (finding.found, finding.version, finding.status) == (False, None, "missing")
+    assert "pip install" in finding.get
+    assert doctor._zig().found is False
+
+
+@pytest.mark.parametrize("fault", [ImportError("no libgomp.so"), OSError("x"), RuntimeError("y")])
+def test_a_library_that_does_not_load_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def load(name: str) -> None:
+        raise fault
+
+    monkeypatch.setattr(importlib, "import_module", load)
+    finding = doctor._library("polars")
+    assert not finding.found
+    assert f"cannot be loaded: {fault}" in (finding.version or "")
+
+
+def test_an_old_library_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.9.0")
+    monkeypatch.setattr(doctor, "_requirement", lambda name: f"{name}>=1.30")
+    finding = doctor._library("polars")
+    assert not finding.found
+    assert finding.version == "0.9.0, older than 1.30"
+
+
+def test_no_compiler_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> tuple[str, ...]:
+        raise QDeployError("no C compiler was found")
+
+    monkeypatch.setattr("qdeploy.native.compiler_command", none)
+    finding = doctor._compiler()
+    assert (finding.found, finding.version) == (False, "no C compiler was found")
+
+
+def test_energy_counters(tmp_path: Path) -> None:
+    assert doctor._energy_counter(tmp_path).found is False
+    assert doctor._energy_counter(tmp_path).version is None
+    for number, text in enumerate(("12345\n", "not a number")):
+        folder = tmp_path / f"intel-rapl:{number}"
+        folder.mkdir()
+        (folder / "energy_uj").write_text(text)
+    finding = doctor._energy_counter(tmp_path)
+    assert finding.found
+    assert finding.version == "RAPL, 1 of 2 counters readable"
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("")
+    finding = doctor._energy_counter(tmp_path)
+    assert not finding.found
+    assert "chmod a+r" in finding.get
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    assert doctor._cache(tmp_path / "cache").found
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    finding = doctor._cache(blocked / "cache")
+    assert not finding.found
+    assert finding.status == "missing"
+
+
+@pytest.mark.parametrize(
+    ("script", "version"), [("echo tool 1.2; echo more", "tool 1.2"), ("exit 3", None)]
+)
+def test_tools_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, version: str | None
+) -> None:
+    tool = tmp_path / "valgrind"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    finding = doctor._tool(doctor.TOOLS[0])
+    assert (finding.found, finding.version) == (version is not None, version)
+
+
+def test_a_tool_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor._tool(doctor.TOOLS[0]).status == "optional"
+
+
+def test_progress_is_told() -> None:
+    told = []
+    diagnose(progress=told.append)
+    assert told[0].stage == "looking for Python"
+    assert told[-1].completed == len(told) - 1
