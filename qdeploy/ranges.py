@@ -37,7 +37,7 @@ class Range:
         """
         try:
             number = int(value) if self.whole else float(value)
-            exact = not isinstance(value, float | bool) or number == value
+            exact = not isinstance(value, bool) and (isinstance(value, str) or number == value)
         except (TypeError, ValueError, OverflowError):
             exact = False
         if (

@@ -29,9 +29,10 @@ __all__ = [
     "Trained",
     "c_name",
     "load_recipe",
+    "read_for",
     "score",
+    "split_for",
     "train_recipe",
-    "training_rows",
     "zoo",
 ]
 
@@ -92,6 +93,12 @@ class Trained:
         """The trained model."""
         return self.result.model
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """Accuracy or R² on the rows named "train" and, if any were held out, "test"."""
+        scores = {"train": self.result.train_score}
+        return scores if self.test_score is None else {**scores, "test": self.test_score}
+
 
 def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> Trained:
     """Read, split, train and score.
@@ -121,7 +128,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
     )
     origin = {**recipe.model_dump(exclude_none=True), "data": rows.source, "task": rows.task}
     if held_out is not None and recipe.test_data is not None:
-        origin["test_data"] = held_out.source
+        origin.update(test_data=held_out.source, test_size=0.0)
     known = {**result.model.provenance, "recipe": origin}
     result = replace(result, model=replace(result.model, provenance=known))
     return Trained(
@@ -137,26 +144,63 @@ def score(model: Model, dataset: Dataset) -> float:
     predicted = model.predict(dataset.features)
     if isinstance(model.head, Classes):
         return float((predicted == dataset.target).mean())
-    target = np.asarray(dataset.target, dtype=np.float64).reshape(len(predicted), -1)
-    error = ((target - predicted.reshape(target.shape)) ** 2).sum(axis=0)
+    target = dataset.target.astype(np.float64).reshape(len(predicted), -1)
+    error = ((target - predicted.astype(np.float64).reshape(target.shape)) ** 2).sum(axis=0)
     spread = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
     return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())
 
 
-def training_rows(model: Model, source: str, *, label: str | None = None) -> Dataset:
-    """The rows of `source` that the model was trained on, as its provenance tells.
+def read_for(model: Model, source: str, *, label: str | None = None) -> Dataset:
+    """Data read as they were for the training of a model, held-out rows included.
 
     Args:
-        model: a trained model.
-        source: the data it was trained from, with the rows that were held out.
+        model: a trained model; its provenance tells label and task.
+        source: the data.
         label: the label column, where it is no longer the one of the training.
 
     Raises:
-        QDeployError: the data cannot be read.
+        QDeployError: the data cannot be read, or lack a feature of the model.
     """
-    known = dict(model.provenance.get("recipe", {"test_size": 0}))
-    known.update(data=source, test_data=None, label=label or known.get("label"))
-    return _recipe(known, f"the provenance of model {model.name!r}").read()[0]
+    from qdeploy.data import read_dataset
+
+    known = model.provenance.get("recipe", {})
+    return read_dataset(
+        source,
+        label=label or known.get("label"),
+        task="classify" if isinstance(model.head, Classes) else "regress",
+        columns=model.quantizer.feature_names if model.quantizer else None,
+    )
+
+
+def split_for(
+    model: Model, source: str, *, label: str | None = None, test_data: str | None = None
+) -> tuple[Dataset, Dataset]:
+    """Training rows and test rows of a model: its own split, or separate test data.
+
+    Args:
+        model: a trained model; its provenance tells the split.
+        source: the data it was trained from.
+        label: as for `read_for`.
+        test_data: data to test on, for a model that was not trained on a split.
+
+    Raises:
+        QDeployError: the data cannot be read, or there is nothing to test on.
+    """
+    from qdeploy.data import split
+
+    whole = read_for(model, source, label=label)
+    known = model.provenance.get("recipe", {})
+    train, held_out = whole, None
+    if known.get("test_size"):
+        train, held_out = split(whole, known["test_size"], known["seed"])
+    if test_data is not None:
+        held_out = read_for(model, test_data, label=label)
+    if held_out is None:
+        raise QDeployError(
+            f"model {model.name!r} was trained on all rows of its data; "
+            "name others for the accuracy with --test-data"
+        )
+    return train, held_out
 
 
 def c_name(text: str) -> str:

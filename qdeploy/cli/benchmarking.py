@@ -1,14 +1,32 @@
 """``qdeploy bench`` and ``qdeploy demo``."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from qdeploy.cli.figures import at_most, between_bounds, byte_count, percent_gap, percent_score
 from qdeploy.cli.options import Force, Json, Quiet, TargetName
-from qdeploy.cli.terminal import Terminal
+from qdeploy.cli.terminal import Terminal, pairs
+
+if TYPE_CHECKING:
+    from qdeploy.benchmark import BenchmarkReport, Figure
+    from qdeploy.demo import Outcome
 
 __all__ = ["bench", "demo"]
+
+_COLUMNS = {
+    "latency_median": "latency,\nnative",
+    "latency_python_median": "from\nPython",
+    "throughput": "most a\nsecond",
+    "energy": "energy",
+    "accuracy": "test\naccuracy",
+    "r2": "test R²",
+}
 
 
 def bench(
@@ -25,8 +43,15 @@ def bench(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA", help="The training data: adds accuracy and the float baselines."
+            metavar="DATA", help="What the model was trained from: adds accuracy and float models."
         ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The label, where it was renamed.")
+    ] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Rows for the accuracy; by default those held out."),
     ] = None,
     peers: Annotated[
         str | None,
@@ -40,6 +65,29 @@ def bench(
 
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --data sklearn:breast_cancer -o bench
     """
+    from qdeploy.benchmark import bench as measure
+    from qdeploy.inference import load_any
+    from qdeploy.model import Model
+    from qdeploy.recipes import split_for
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    subject = load_any(model)
+    trained = subject if isinstance(subject, Model) else subject.model
+    rows = split_for(trained, data, label=label, test_data=test_data) if data else None
+    with terminal.progress() as progress:
+        report = measure(
+            subject,
+            target=target,
+            dataset=rows,
+            output=output,
+            peers=peers.split(",") if peers else None,
+            overwrite=force,
+            progress=progress,
+        )
+    lines: list[RenderableType] = [_figures_table(report), ""]
+    lines += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
+    lines += [f"written to {output}"] if output else []
+    terminal.result(report.model_dump(mode="json"), *lines)
 
 
 def demo(
@@ -54,3 +102,96 @@ def demo(
 
     [bold]Example[/bold]:  qdeploy demo -o report
     """
+    from qdeploy.demo import run_demo
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    with terminal.progress() as progress:
+        done = run_demo(output, overwrite=force, progress=progress)
+    values = {
+        "report": str(done.report),
+        "seconds": done.seconds,
+        "models": [_summary(outcome) for outcome in done.outcomes],
+    }
+    lines: list[RenderableType] = []
+    for outcome in done.outcomes:
+        lines += [Text(outcome.name, style="bold underline"), *_story(outcome), ""]
+    lines.append(f"All figures and plots: {done.report}  ({at_most(done.seconds)} s)")
+    terminal.result(values, *lines)
+
+
+def _summary(outcome: "Outcome") -> dict[str, Any]:
+    """The outcome of one model for machines, with the keys of the single commands."""
+    certificate = outcome.trained.result.certificate
+    return {
+        "name": outcome.name,
+        "model": str(outcome.model),
+        "holds": outcome.check.holds,
+        "objective": certificate.objective,
+        "bound": certificate.bound,
+        "gap": certificate.gap,
+        "method": certificate.method,
+        "neurons": outcome.trained.model.network.layers[0].width,
+        "train_score": outcome.trained.result.train_score,
+        "test_score": outcome.trained.test_score,
+        "bytes": outcome.model.stat().st_size,
+        "seconds": outcome.seconds,
+        "artifact": str(outcome.artifact.folder),
+        "verified": outcome.artifact.verified,
+        "results": [figure.model_dump(mode="json") for figure in outcome.benchmark.results],
+    }
+
+
+def _story(outcome: "Outcome") -> Iterator[RenderableType]:
+    """The outcome of one model for people: what was proven, what it takes, beside the others."""
+    trained, artifact = outcome.trained, outcome.artifact
+    certificate = trained.result.certificate
+    objective, bound = between_bounds(certificate.objective, certificate.bound)
+    size = byte_count(outcome.model.stat().st_size)
+    tested = len(trained.test.features) if trained.test else 0
+    yield pairs(
+        (
+            "trained",
+            f"{trained.model.network.layers[0].width} neurons on {len(trained.train.features)} "
+            f"rows, {size} as ONNX",
+        ),
+        ("accuracy", f"{percent_score(trained.scores.get('test', 0.0))} on {tested} test rows"),
+        ("proven", f"objective {objective}, no network of this kind below {bound}"),
+        ("gap", f"{percent_gap(certificate.gap)} by {certificate.method}, proved again: holds"),
+        (
+            "compiled",
+            f"{byte_count(artifact.flash_bytes)} of code and weights, form {artifact.form}; "
+            f"{artifact.verified} samples equal in every bit",
+        ),
+    )
+    yield ""
+    yield _figures_table(outcome.benchmark)
+
+
+def _figures_table(report: "BenchmarkReport") -> Table:
+    """Implementations down, metrics across; the tag stands in the heading, or with the figure."""
+    from qdeploy.benchmark.wording import quantity
+
+    names = list(dict.fromkeys(figure.implementation for figure in report.results))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("batch 1")
+    chosen = {}
+    for metric, heading in _COLUMNS.items():
+        best: dict[str, Figure] = {}
+        for figure in report.find(metric):
+            held = best.get(figure.implementation)
+            if held is None or (metric == "throughput" and figure.value > held.value):
+                best[figure.implementation] = figure
+        if best:
+            tags = {figure.obtained for figure in best.values()}
+            chosen[metric] = best, tags
+            table.add_column(f"{heading}\n{'/'.join(sorted(tags))}", justify="right")
+    for name in names:
+        cells = []
+        for best, tags in chosen.values():
+            if name not in best:
+                cells.append("")
+                continue
+            text = quantity(best[name].value, best[name].unit)
+            cells.append(f"{text} {best[name].obtained}" if len(tags) > 1 else text)
+        table.add_row(name, *cells)
+    return table

@@ -1,7 +1,7 @@
 """``qdeploy compile`` and ``qdeploy run``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -85,7 +85,7 @@ def run(
     if output is not None:
         check_writable(output, overwrite=force)
     predictions = predict_file(model, data)
-    values = {"predictions": predictions.values, "scores": predictions.scores}
+    values: dict[str, Any] = {"predictions": predictions.values, "scores": predictions.scores}
     if output is not None:
         predictions.save(output, overwrite=force)
         values["output"] = str(output)

@@ -77,13 +77,11 @@ def doctor(json_output: Json = False, quiet: Quiet = False) -> None:
     table.add_column(overflow="fold")
     for finding in findings:
         if finding.found:
-            table.add_row("[green]ok[/green]", finding.name, Text(finding.version or ""))
+            table.add_row(Text("ok", "green"), finding.name, Text(finding.version or ""))
             continue
-        mark = "[bold red]missing[/bold red]" if finding.required else "[yellow]optional[/yellow]"
-        if finding.version:
-            table.add_row(mark, finding.name, Text(f"fails: {finding.version}"))
-            mark = ""
-        table.add_row(mark, finding.name if mark else "", Text(f"for {finding.adds}"))
+        mark = Text("missing", "bold red") if finding.required else Text("optional", "yellow")
+        failed = f"fails ({finding.version}); " if finding.version else ""
+        table.add_row(mark, finding.name, Text(f"{failed}for {finding.adds}"))
         table.add_row("", "", Text(f"get it: {finding.get}"))
     healthy = all(finding.found or not finding.required for finding in findings)
     verdict = "Ready." if healthy else "Something that qdeploy needs is missing."

@@ -54,7 +54,9 @@ def pairs(*rows: tuple[str, str]) -> Table:
 def own_warnings() -> Iterator[None]:
     """Print qdeploy's own warnings as one line each; those of other packages are not shown."""
 
-    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], *_place: object, **_more: object
+    ) -> None:
         if category.__module__.partition(".")[0] == "qdeploy":
             say("warning", str(message))
 
@@ -81,11 +83,11 @@ class Terminal:
         if self._json:
             print(json.dumps(jsonable(values), ensure_ascii=False))
             return
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False, emoji=False)
         if console.is_terminal:
             console.print(*lines, sep="\n")
             return
-        plain = Console(highlight=False, width=_PLAIN_WIDTH)
+        plain = Console(highlight=False, markup=False, emoji=False, width=_PLAIN_WIDTH)
         with plain.capture() as captured:
             plain.print(*lines, sep="\n")
         # Tables are padded to their width; a file or a pipe has no use for that.

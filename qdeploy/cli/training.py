@@ -171,11 +171,11 @@ def certify(
     """
     from qdeploy import onnx
     from qdeploy.checker import certify as prove
-    from qdeploy.recipes import training_rows
+    from qdeploy.recipes import read_for
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     loaded = onnx.load(model)
-    rows = training_rows(loaded, data, label=label)
+    rows = read_for(loaded, data, label=label)
     with terminal.progress() as progress:
         check = prove(loaded, rows, progress=progress)
     values = {
@@ -190,11 +190,10 @@ def certify(
         terminal.result(values)
         say("error", f"{model}: the certificate does not hold: {check.reason}")
         raise typer.Exit(1)
-    objective, bound = between_bounds(check.objective, check.bound)
     terminal.result(
         values,
-        f"The certificate holds: objective {objective}, proven bound {bound}, "
-        f"gap {percent_gap(check.gap)} (by {check.method}).",
+        f"The certificate holds: {check.reason}.",
+        f"Objective {check.objective}, proven bound {check.bound}, by {check.method}.",
     )
 
 

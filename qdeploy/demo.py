@@ -1,0 +1,193 @@
+"""The whole pipeline on models of the zoo: train, prove, compile, verify, measure, report."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdeploy.errors import QDeployError
+from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.recipes import Recipe, Trained, c_name, load_recipe, train_recipe, zoo
+
+if TYPE_CHECKING:
+    from qdeploy.benchmark import BenchmarkReport
+    from qdeploy.checker import CheckResult
+    from qdeploy.compiler import Artifact
+
+__all__ = ["DEMO_MODELS", "Demo", "Outcome", "carry_out", "run_demo"]
+
+DEMO_MODELS = ("breast-cancer", "digits")
+
+_BENCHMARK_SECONDS = 0.4
+"""For each implementation and batch size: short, so that the demo is; `qdeploy bench` is longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one recipe.
+
+    Attributes:
+        name: the model's name in the zoo.
+        trained: network, certificate, scores.
+        check: the certificate, proved again from the file.
+        model: the ONNX file.
+        artifact: what it was compiled to.
+        benchmark: its figures beside the others'.
+        seconds: time for all of it.
+    """
+
+    name: str
+    trained: Trained
+    check: "CheckResult"
+    model: Path
+    artifact: "Artifact"
+    benchmark: "BenchmarkReport"
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        outcomes: one a model.
+        report: the HTML file.
+        seconds: time for all of it.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    report: Path
+    seconds: float
+
+
+def run_demo(
+    output: Path,
+    *,
+    names: Sequence[str] = DEMO_MODELS,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Demo:
+    """Carry out recipes of the zoo and write one report.
+
+    Args:
+        output: folder for the models, artifacts, figures and report.html.
+        names: models of the zoo.
+        overwrite: whether the folder may exist; files of the same names are then replaced.
+        progress: told about every step.
+
+    Raises:
+        QDeployError: the folder exists, a recipe is missing, or a step fails.
+    """
+    from qdeploy.benchmark.report import CompileSummary, ReportSection, write_report
+    from qdeploy.files import check_writable
+
+    started = time.perf_counter()
+    check_writable(output, overwrite=overwrite)
+    known = zoo()
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise QDeployError(
+            f"there is no recipe for {missing[0]!r}; "
+            f"known are {', '.join(known) or 'none: this installation lacks its models folder'}"
+        )
+    outcomes = tuple(
+        carry_out(
+            name,
+            load_recipe(known[name] / "recipe.toml"),
+            output / name,
+            benchmark_seconds=_BENCHMARK_SECONDS,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        for name in names
+    )
+    progress(ProgressEvent("writing the report", 0))
+    report = write_report(
+        output / "report.html",
+        [
+            ReportSection(
+                model=outcome.trained.model,
+                title=outcome.name.replace("-", " ").capitalize(),
+                history=outcome.trained.result.history,
+                scores=outcome.trained.scores,
+                benchmark=outcome.benchmark,
+                compiled=CompileSummary.of(outcome.artifact),
+            )
+            for outcome in outcomes
+        ],
+        overwrite=overwrite,
+    )
+    return Demo(outcomes, report, time.perf_counter() - started)
+
+
+def carry_out(
+    name: str,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    benchmark_seconds: float | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Outcome:
+    """Train, prove again, compile, verify and measure one recipe.
+
+    Args:
+        name: the model's name.
+        recipe: data and options.
+        folder: gets NAME.onnx, the artifact and the figures.
+        benchmark_seconds: for each implementation and batch size; the target's by default.
+        overwrite: whether they may exist.
+        progress: told about every step, with the name of the model.
+
+    Raises:
+        QDeployError: a step fails; a certificate that does not hold is such a failure.
+    """
+    from qdeploy import onnx
+    from qdeploy.benchmark import bench
+    from qdeploy.checker import certify
+    from qdeploy.compiler import compile_model
+
+    started = time.perf_counter()
+    named = _prefixed(name, progress)
+    trained = train_recipe(recipe, name=c_name(name), progress=named)
+    path = folder / f"{name}.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(trained.model, path, overwrite=overwrite)
+    model = onnx.load(path)
+    check = certify(model, trained.train, progress=named)
+    if not check.holds:
+        raise QDeployError(f"{name}: the certificate does not hold: {check.reason}")
+    artifact = compile_model(
+        model,
+        "cpu",
+        folder / "artifact",
+        overwrite=overwrite,
+        samples=trained.train.features,
+        progress=named,
+    )
+    benchmark = bench(
+        artifact,
+        dataset=None if trained.test is None else (trained.train, trained.test),
+        output=folder,
+        seconds=benchmark_seconds,
+        overwrite=overwrite,
+        progress=named,
+    )
+    return Outcome(
+        name=name,
+        trained=trained,
+        check=check,
+        model=path,
+        artifact=artifact,
+        benchmark=benchmark,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _prefixed(name: str, progress: Progress) -> Callable[[ProgressEvent], None]:
+    def tell(event: ProgressEvent) -> None:
+        stage = f"{name}: {event.stage}"
+        progress(ProgressEvent(stage, event.completed, event.total, event.detail))
+
+    return tell
