@@ -76,6 +76,10 @@ class Kernel(Protocol):
         """Working memory for a block of samples."""
         ...
 
+    def registers(self, samples: int) -> int:
+        """Vector registers that the innermost loop needs for a block of samples."""
+        ...
+
     def emit(self, operands: Operands, row: Any, samples: int) -> None:
         """Write the code for samples row … row + samples - 1 into the function being built."""
         ...

@@ -148,8 +148,3 @@ def with_blocks(
                 position = (block * layout.vectors + vector) * layout.lanes
                 product = left.astype(wide) * right.astype(wide)
                 tir.store(neurons, product, sample * layout.positions + position, layout.lanes)
-
-
-def widest_sum(isa: InstructionSet, samples: int, sums: int) -> bool:
-    """Whether the accumulators of a block leave registers for its operands."""
-    return samples * sums + 6 <= isa.registers

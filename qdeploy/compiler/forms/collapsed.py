@@ -46,6 +46,9 @@ class _CollapsedKernel:
     def scratch(self, samples: int) -> tuple[Scratch, ...]:
         return (Scratch("inputs", "int16", samples * self._elements),)
 
+    def registers(self, samples: int) -> int:
+        return samples * self._planes + _RESERVED_REGISTERS
+
     def emit(self, operands: Operands, row: Any, samples: int) -> None:
         for sample in range(samples):
             self._copy_inputs(operands, row + sample, sample * self._elements)

@@ -82,6 +82,9 @@ class _MatrixKernel:
             self._readout.scratch(samples),
         )
 
+    def registers(self, samples: int) -> int:
+        return samples * (2 * self._layout.vectors + 1) + 2
+
     def emit(self, operands: Operands, row: Any, samples: int) -> None:
         self._copy_inputs(operands, row, samples)
 

@@ -102,6 +102,9 @@ class _PairSumsKernel:
             self._readout.scratch(samples),
         )
 
+    def registers(self, samples: int) -> int:
+        return samples * (self._layout.vectors + 1) + 2
+
     def emit(self, operands: Operands, row: Any, samples: int) -> None:
         target = operands.scratch["inputs"]
         width = self._steps * self._group
