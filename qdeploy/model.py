@@ -143,3 +143,18 @@ class Model:
     def predict(self, features: NDArray[Any]) -> NDArray[np.generic]:
         """Class labels (n,), or numbers (n,) or (n, K), of raw features or int8 inputs."""
         return self.interpret(self.scores(features))
+
+    def score(self, features: NDArray[Any], target: NDArray[np.generic]) -> float:
+        """Share of rows classified rightly, or mean R² of the outputs.
+
+        Args:
+            features: raw features (n, D) or int8 inputs (n, d).
+            target: labels (n,), or numbers (n,) or (n, K).
+        """
+        predicted = self.predict(features)
+        if isinstance(self.head, Classes):
+            return float((predicted == target).mean())
+        truth = np.asarray(target, dtype=np.float64).reshape(len(predicted), -1)
+        error = ((truth - predicted.reshape(truth.shape)) ** 2).sum(axis=0)
+        spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
+        return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())

@@ -1,0 +1,74 @@
+"""What would be needed to do better, in sentences, from what limited this run."""
+
+from collections.abc import Sequence
+
+from qdeploy.certificate import Certificate
+from qdeploy.training.output import TrainedOutput, exact_bound
+from qdeploy.training.selection import Selection
+
+__all__ = ["advice_for"]
+
+CLOSED = 0.005
+"""A gap below this is called closed."""
+
+
+def advice_for(
+    certificate: Certificate,
+    outputs: Sequence[TrainedOutput],
+    dimension: int,
+    width: int,
+    budget: int | None,
+    gap: float | None,
+    selection: Selection | None,
+) -> tuple[str, ...]:
+    """Sentences on what limits the result, the most important first.
+
+    Args:
+        certificate: the proof.
+        outputs: the trained outputs, before any budget was applied.
+        dimension: d, the constant input included.
+        width: neurons of the final network.
+        budget: most neurons that were allowed, or None.
+        gap: the gap that was asked for, or None.
+        selection: the cross-validation behind β, or None.
+    """
+    sentences = []
+    free = sum(output.neurons.solution.objective for output in outputs)
+    cost = certificate.objective / free - 1 if free > 0 else 0.0
+    if budget is not None and cost > CLOSED:
+        found = sum(len(output.neurons.left) for output in outputs)
+        sentences.append(
+            f"the budget of {budget} neurons raises the objective by {cost:.1%}; without it "
+            f"{found} neurons were found"
+        )
+    open_gap = certificate.gap > (CLOSED if gap is None else gap)
+    if open_gap and not all(output.complete for output in outputs):
+        sentences.append(
+            "training stopped before it ran out of helpful neurons; a longer time limit or a "
+            "smaller target gap lets it go on"
+        )
+    if open_gap and certificate.method == "sdp" and not exact_bound(dimension):
+        sentences.append(
+            f"with {dimension} inputs (the constant one included) the bound is semidefinite, which "
+            "is loose by some per cent however good the network is; with at most 32 it is exact"
+        )
+        sentences.append("a larger beta gives fewer neurons and a tighter proof")
+    if open_gap and certificate.method == "enumeration" and cost > CLOSED and budget is None:
+        sentences.append(
+            f"rounding the readout to integers costs {cost:.1%}; more readout bits would regain it"
+        )
+    if selection is not None and selection.beta <= selection.betas[-1]:
+        sentences.append(
+            "cross-validation chose the smallest beta of its path; a smaller one, given by hand, "
+            "may predict better, with a looser proof"
+        )
+    if not any(len(output.neurons.left) for output in outputs):
+        sentences.append(
+            "the zero network is optimal at this beta; a smaller beta lets the network learn"
+        )
+    elif certificate.gap <= CLOSED:
+        sentences.append(
+            f"nothing in training: {width} neurons are within {certificate.gap:.2%} of the best "
+            "network of any width at this beta; other inputs or another beta may predict better"
+        )
+    return tuple(sentences)

@@ -1,0 +1,176 @@
+"""Column generation: restricted master, pricing, new neurons, until none would help."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.training.losses import FloatArray
+from qdeploy.training.master import MasterSolution, solve_master
+from qdeploy.training.oracle import NormOracle
+from qdeploy.training.problem import TrainingProblem
+
+__all__ = ["ColumnGeneration", "Neurons"]
+
+SignMatrix = NDArray[np.int8]
+
+VIOLATION = 1e-6
+"""A neuron helps when |uᵀGv| exceeds λ by this share."""
+
+CONFIRMATION = 5
+"""How much harder the oracle tries before it may say that nothing helps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """Neurons in use with their readout and the residual that they leave.
+
+    Attributes:
+        left: u, int8 (m, d).
+        right: v, int8 (m, d).
+        solution: the master's solution for them.
+        residual: -∇L at its predictions, float64 (n,).
+    """
+
+    left: SignMatrix
+    right: SignMatrix
+    solution: MasterSolution
+    residual: FloatArray
+
+
+class ColumnGeneration:
+    """The pool of neurons of one problem, grown by pricing.
+
+    Args:
+        problem: the problem.
+        generator: source of randomness.
+        per_round: neurons added a round, at most.
+        starts: sign patterns that the oracle tries a round.
+    """
+
+    def __init__(
+        self,
+        problem: TrainingProblem,
+        generator: np.random.Generator,
+        per_round: int = 30,
+        starts: int = 192,
+    ) -> None:
+        dimension = problem.dimension
+        self._problem = problem
+        self._oracle = NormOracle(dimension, generator, starts)
+        self._per_round = per_round
+        self._left = np.empty((0, dimension), dtype=np.int8)
+        self._right = np.empty((0, dimension), dtype=np.int8)
+        self._features = np.empty((problem.samples, 0))
+        self._known: set[bytes] = set()
+        self._solution = solve_master(problem, self._features)
+
+    def set_problem(self, problem: TrainingProblem) -> None:
+        """Go on with another penalty on the same data; the pool is the warm start."""
+        self._problem = problem
+
+    @property
+    def solution(self) -> MasterSolution:
+        """The master's solution over the whole pool."""
+        return self._solution
+
+    @property
+    def neurons(self) -> Neurons:
+        """The neurons with a non-zero readout."""
+        used = np.flatnonzero(self._solution.weights)
+        solution = MasterSolution(
+            self._solution.weights[used],
+            self._solution.intercept,
+            self._solution.predictions,
+            self._solution.objective,
+        )
+        return Neurons(self._left[used], self._right[used], solution, self.residual)
+
+    @property
+    def residual(self) -> FloatArray:
+        """-∇L at the master's solution, (n,)."""
+        return self._problem.loss.residual(self._solution.predictions, self._problem.targets)
+
+    def add(self, left: SignMatrix, right: SignMatrix, limit: int | None = None) -> int:
+        """Add neurons (canonical, best first) that the pool lacks; returns how many were new."""
+        keys = [u.tobytes() + v.tobytes() for u, v in zip(left, right, strict=True)]
+        new = [i for i, key in enumerate(keys) if key not in self._known][:limit]
+        if new:
+            self._known.update(keys[i] for i in new)
+            self._left = np.vstack([self._left, left[new]])
+            self._right = np.vstack([self._right, right[new]])
+            fresh = self._problem.features(left[new], right[new])
+            self._features = np.hstack([self._features, fresh])
+            padded = np.append(self._solution.weights, np.zeros(len(new)))
+            self._solution = MasterSolution(
+                padded,
+                self._solution.intercept,
+                self._solution.predictions,
+                self._solution.objective,
+            )
+        return len(new)
+
+    def solve(self, tolerance: float = 1e-9) -> None:
+        """Solve the master over the pool."""
+        self._solution = solve_master(
+            self._problem, self._features, self._solution.weights, tolerance
+        )
+
+    def forget_unused(self, keep_last: int = 0) -> None:
+        """Drop neurons with a zero readout, except the newest `keep_last`."""
+        used = self._solution.weights != 0
+        if keep_last:
+            used[-keep_last:] = True
+        self._left, self._right = self._left[used], self._right[used]
+        self._features = self._features[:, used]
+        self._known = {
+            u.tobytes() + v.tobytes() for u, v in zip(self._left, self._right, strict=True)
+        }
+        self._solution = MasterSolution(
+            self._solution.weights[used],
+            self._solution.intercept,
+            self._solution.predictions,
+            self._solution.objective,
+        )
+
+    def run(
+        self,
+        rounds: int,
+        deadline: float = np.inf,
+        target: Callable[[float, float], bool] | None = None,
+    ) -> bool:
+        """Price and re-solve until the oracle finds nothing.
+
+        Args:
+            rounds: at most so many.
+            deadline: `time.monotonic()` at which to stop.
+            target: stops the loop early; called with the objective and with the bound that would
+                hold if the oracle were exact (an estimate, for stopping only).
+
+        Returns:
+            Whether the oracle found nothing more.
+        """
+        penalty = self._problem.penalty
+        for number in range(rounds):
+            self.solve(1e-7)
+            residual = self.residual
+            matrix = self._problem.matrix(residual)
+            used = self._solution.weights != 0
+            threshold = penalty * (1 + VIOLATION)
+            found = self._oracle.price(matrix, self._left[used])
+            if found.values[0] <= threshold:
+                found = self._oracle.price(matrix, effort=CONFIRMATION)
+            violated = found.values > threshold
+            scale = min(1.0, penalty / max(float(found.values[0]), 1e-300))
+            estimate = self._problem.loss.dual_value(scale * residual, self._problem.targets)
+            done = not self.add(found.left[violated], found.right[violated], self._per_round)
+            reached = target is not None and target(self._solution.objective, estimate)
+            if done or reached or time.monotonic() > deadline:
+                self.solve()
+                return done
+            if number % 5 == 4:
+                self.forget_unused(keep_last=self._per_round)
+        self.solve()
+        return False

@@ -1,0 +1,116 @@
+"""The restricted master: the best real readout for given neurons, an ℓ₁-penalised convex problem.
+
+    min over α, b   L(Φα + b, y) + λ Σ|α_j|
+
+Proximal Newton: the loss is replaced by its quadratic model, whose lasso is solved exactly; for the
+squared loss the first model is the problem itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qdeploy.training.lasso import solve_lasso
+from qdeploy.training.losses import FloatArray
+from qdeploy.training.problem import TrainingProblem
+
+__all__ = ["MasterSolution", "solve_master"]
+
+NEWTON_STEPS = 60
+SMALLEST_STEP = 2.0**-20
+
+
+@dataclass(frozen=True, eq=False)
+class MasterSolution:
+    """Solution of the restricted master.
+
+    Attributes:
+        weights: α, float64 (m,).
+        intercept: b.
+        predictions: Φα + b, float64 (n,).
+        objective: L + λ Σ|α|.
+    """
+
+    weights: FloatArray
+    intercept: float
+    predictions: FloatArray
+    objective: float
+
+
+def evaluate(problem: TrainingProblem, features: FloatArray, weights: FloatArray) -> MasterSolution:
+    """Objective at `weights` (m,) with the best intercept for them."""
+    linear = features @ weights
+    intercept = problem.loss.best_intercept(linear, problem.targets)
+    predictions = linear + intercept
+    objective = problem.loss.value(predictions, problem.targets)
+    objective += problem.penalty * float(np.abs(weights).sum())
+    return MasterSolution(weights, intercept, predictions, objective)
+
+
+def solve_master(
+    problem: TrainingProblem,
+    features: FloatArray,
+    start: FloatArray | None = None,
+    tolerance: float = 1e-9,
+) -> MasterSolution:
+    """Best real readout for fixed neurons.
+
+    Args:
+        problem: targets, loss and penalty.
+        features: Φ, float64 (n, m), not centred.
+        start: α to start from, (m,).
+        tolerance: relative decrease of the objective at which to stop.
+    """
+    width = features.shape[1]
+    current = evaluate(problem, features, np.zeros(width) if start is None else start)
+    if not width:
+        return current
+    for _ in range(NEWTON_STEPS):
+        weights = _newton_target(problem, features, current, tolerance)
+        step = 1.0
+        while True:
+            trial = evaluate(
+                problem, features, current.weights + step * (weights - current.weights)
+            )
+            if trial.objective < current.objective or step < SMALLEST_STEP:
+                break
+            step /= 2
+        decrease = current.objective - trial.objective
+        if decrease > 0:
+            current = trial
+        if decrease <= tolerance * abs(current.objective):
+            break
+    return current
+
+
+def _newton_target(
+    problem: TrainingProblem, features: FloatArray, at: MasterSolution, tolerance: float
+) -> FloatArray:
+    """Minimiser, (m,), of the quadratic model of the loss plus the penalty."""
+    curvature = problem.loss.curvature(at.predictions, problem.targets)
+    active = curvature > 0
+    if not active.any():
+        return at.weights
+    root = np.sqrt(curvature[active])
+    residual = problem.loss.residual(at.predictions, problem.targets)[active]
+    response = root * (at.predictions[active] + residual / curvature[active])
+    design = root[:, None] * features[active]
+    # The unpenalised intercept is projected out.
+    direction = root / np.linalg.norm(root)
+    design -= direction[:, None] * (direction @ design)
+    response -= direction * (direction @ response)
+    return _lasso(design, response, problem.penalty, at.weights, tolerance)
+
+
+def _lasso(
+    design: FloatArray, response: FloatArray, penalty: float, start: FloatArray, tolerance: float
+) -> FloatArray:
+    """Minimiser of ½‖response - design·w‖² + penalty·‖w‖₁, on columns of comparable size."""
+    size = float(np.sqrt(np.einsum("ij,ij->j", design, design).mean()))
+    if not size:
+        return np.zeros_like(start)
+    scaled = design / size
+    return (
+        solve_lasso(scaled.T @ scaled, scaled.T @ response, penalty / size, start * size, tolerance)
+        / size
+    )

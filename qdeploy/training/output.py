@@ -1,0 +1,232 @@
+"""Training one output: relaxation, rounding, column generation, proof, until the gap is closed."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.bounds import TimeLimitReached, norm_bounds
+from qdeploy.training.columns import VIOLATION, ColumnGeneration, Neurons
+from qdeploy.training.problem import TrainingProblem
+from qdeploy.training.proof import DualPoint, prove_dual
+from qdeploy.training.relaxations import relaxations
+from qdeploy.training.result import HistoryPoint
+from qdeploy.training.rounding import distinct, hyperplane_signs, krivine_signs, signs
+from qdeploy.training.threads import single_threaded
+
+__all__ = ["Effort", "TrainedOutput", "exact_bound", "train_output"]
+
+SAMPLES = 150
+"""Neurons drawn from the relaxation by each of the two roundings."""
+ROUNDS = 400
+EXACT_SHARE = 1e-4
+"""Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    Attributes:
+        relaxation: name of the solver of the semidefinite relaxation.
+        gap: proven gap that is good enough, or None for all that is possible.
+        seconds: time for one output, or infinity.
+    """
+
+    relaxation: str = "low-rank"
+    gap: float | None = None
+    seconds: float = math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOutput:
+    """Neurons of one output with a real readout, the best proven bound, and the way there.
+
+    Attributes:
+        neurons: neurons in use.
+        dual: the best bound.
+        history: objective and bound over time.
+        complete: no neuron was left that would help (exactly, or as far as the oracle can see).
+    """
+
+    neurons: Neurons
+    dual: DualPoint
+    history: list[HistoryPoint]
+    complete: bool
+
+
+def exact_bound(dimension: int) -> str | None:
+    """Name of a norm bound that is exact in this dimension, if there is one."""
+    exact = (
+        bound.name
+        for bound in norm_bounds.values()
+        if bound.capability.exact and bound.capability.covers(dimension)
+    )
+    return next(exact, None)
+
+
+def train_output(
+    problem: TrainingProblem,
+    effort: Effort,
+    seed: list[int],
+    progress: Progress = silent,
+    began: float | None = None,
+) -> TrainedOutput:
+    """Train one output as far as `effort` allows.
+
+    Args:
+        problem: the problem.
+        effort: when to stop.
+        seed: entropy for the random choices.
+        progress: told of the stages.
+        began: `time.monotonic()` when training as a whole began, for the history.
+    """
+    with single_threaded():
+        return _Training(problem, effort, seed, progress, began).run()
+
+
+class _Training:
+    """One run of `train_output`."""
+
+    def __init__(
+        self,
+        problem: TrainingProblem,
+        effort: Effort,
+        seed: list[int],
+        progress: Progress,
+        began: float | None,
+    ) -> None:
+        now = time.monotonic()
+        self._problem = problem
+        self._effort = effort
+        self._generator = np.random.default_rng(seed)
+        self._progress = progress
+        self._began = now if began is None else began
+        self._deadline = now + effort.seconds
+        self._columns = ColumnGeneration(problem, self._generator)
+        self._exact = exact_bound(problem.dimension)
+        self._dual: DualPoint | None = None
+        self._history: list[HistoryPoint] = []
+
+    def run(self) -> TrainedOutput:
+        """Relaxation first, for its bound and its neurons, then columns and proofs in turn."""
+        self._note()
+        self._relax()
+        complete = False
+        while not complete:
+            converged = self._columns.run(ROUNDS, self._deadline, self._promising)
+            self._note()
+            proven = self._prove()
+            if self._good_enough() or self._expired() or proven is None:
+                break
+            complete = converged and not self._violated(proven)
+        self._columns.solve()
+        self._note()
+        neurons = self._columns.neurons
+        if self._dual is None:
+            self._dual = self._prove_by("sdp", None)
+        return TrainedOutput(neurons, self._dual, self._history, complete)
+
+    def _relax(self) -> None:
+        problem = self._problem
+        self._tell("semidefinite relaxation")
+        relaxed = relaxations[self._effort.relaxation].solve(
+            problem,
+            seed=int(self._generator.integers(2**31)),
+            time_limit=None if math.isinf(self._effort.seconds) else self._effort.seconds / 2,
+        )
+        self._dual = self._better(prove_dual(problem, relaxed.residual, "sdp"))
+        drawn = [
+            sample(relaxed.left, relaxed.right, SAMPLES, self._generator)
+            for sample in (hyperplane_signs, krivine_signs)
+        ]
+        left, right, _ = distinct(*(np.vstack(side) for side in zip(*drawn, strict=True)))
+        self._columns.add(left, right)
+        self._columns.solve(1e-7)
+        self._columns.forget_unused()
+        self._note()
+
+    def _prove(self) -> DualPoint | None:
+        """Prove the bound of the present residual; None when time ran out over it."""
+        method = self._exact or "sdp"
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            return None
+        try:
+            point = self._prove_by(method, None if math.isinf(remaining) else remaining)
+        except TimeLimitReached:
+            return None
+        self._dual = self._better(point)
+        self._note()
+        return point
+
+    def _prove_by(self, method: str, time_limit: float | None) -> DualPoint:
+        self._tell(f"proof by {method}")
+        return prove_dual(
+            self._problem,
+            self._columns.residual,
+            method,
+            progress=self._progress,
+            time_limit=time_limit,
+        )
+
+    def _better(self, point: DualPoint) -> DualPoint:
+        return point if self._dual is None or point.value > self._dual.value else self._dual
+
+    def _violated(self, proven: DualPoint) -> bool:
+        """Whether the proof met neurons that still help; they are added."""
+        if self._exact is None or not proven.candidates.size:
+            return False
+        problem = self._problem
+        matrix = problem.matrix(self._columns.residual)
+        left = proven.candidates
+        right = signs(left.astype(np.float64) @ matrix)
+        left, right, _ = distinct(left, right)
+        values = np.abs(np.einsum("kd,kd->k", left @ matrix, right.astype(np.float64)))
+        if values.max() <= problem.penalty * (1 + EXACT_SHARE):
+            return False
+        useful = values > problem.penalty * (1 + VIOLATION)
+        return bool(self._columns.add(left[useful], right[useful]))
+
+    def _promising(self, objective: float, estimate: float) -> bool:
+        """Whether a proof would now probably show the gap that is wanted."""
+        wanted = self._effort.gap
+        self._tell("column generation", objective)
+        if wanted is None:
+            return False
+        bound = estimate if self._exact else self._bound
+        return objective - bound <= 0.8 * wanted * objective
+
+    def _good_enough(self) -> bool:
+        wanted = self._effort.gap
+        objective = self._columns.solution.objective
+        return wanted is not None and objective - self._bound <= 0.9 * wanted * objective
+
+    def _expired(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    @property
+    def _bound(self) -> float:
+        return float(self._dual.value) if self._dual else 0.0
+
+    def _note(self) -> None:
+        self._history.append(
+            HistoryPoint(
+                time.monotonic() - self._began,
+                self._columns.solution.objective,
+                self._bound,
+                int(np.count_nonzero(self._columns.solution.weights)),
+            )
+        )
+
+    def _tell(self, stage: str, objective: float | None = None) -> None:
+        value = self._columns.solution.objective if objective is None else objective
+        gap = 1 - self._bound / value if value > 0 else 0.0
+        elapsed = time.monotonic() - self._began
+        self._progress(
+            ProgressEvent(
+                stage, elapsed, None, {"objective": f"{value:.5g}", "gap so far": f"{gap:.2%}"}
+            )
+        )

@@ -1,0 +1,110 @@
+"""Certificates of trained outputs: dual points in integers, values in exact rationals.
+
+Nothing here is rounded but the last step, which rounds objectives up and bounds down.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.certificate import OutputCertificate, ProofMethod
+from qdeploy.progress import Progress, silent
+from qdeploy.training.bounds import SignMatrix, norm_bounds
+from qdeploy.training.losses import FloatArray
+from qdeploy.training.problem import TrainingProblem
+
+__all__ = ["DualPoint", "certificate_of", "exact_objective", "prove_dual"]
+
+
+@dataclass(frozen=True, eq=False)
+class DualPoint:
+    """A proven lower bound on the optimum of any width.
+
+    Attributes:
+        value: the bound, exact.
+        residual: r, int16 (n,).
+        norm_bound: N, proven for G = Xᵀdiag(r)X.
+        multipliers: proof of N where it is semidefinite, int64 (d,).
+        method: how N was proven.
+        candidates: u of neurons that nearly attain the norm, int8 (k, d).
+    """
+
+    value: Fraction
+    residual: NDArray[np.int16]
+    norm_bound: int
+    multipliers: NDArray[np.int64] | None
+    method: ProofMethod
+    candidates: SignMatrix
+
+
+def prove_dual(
+    problem: TrainingProblem,
+    residual: FloatArray,
+    method: str,
+    *,
+    progress: Progress = silent,
+    time_limit: float | None = None,
+) -> DualPoint:
+    """The bound that a residual proves.
+
+    Args:
+        problem: the problem.
+        residual: -∇L somewhere, float64 (n,); rounded to integers in the dual domain first.
+        method: name of the norm bound to use.
+        progress: told of the work done.
+        time_limit: seconds for the norm bound.
+
+    Raises:
+        TimeLimitReached: the norm bound was not proven in time.
+    """
+    integers = problem.loss.round_residual(residual, problem.targets)
+    matrix = problem.integer_matrix(integers)
+    proof = norm_bounds[method].prove(matrix, progress=progress, time_limit=time_limit)
+    step = Fraction(problem.step)
+    # With N = 0 every step is feasible; the dual is then bounded by its own maximiser.
+    reach = Fraction(problem.penalty) / (max(proof.norm_bound, 1) * step * step)
+    return DualPoint(
+        value=max(problem.loss.exact_dual(integers, problem.targets, reach), Fraction(0)),
+        residual=integers,
+        norm_bound=proof.norm_bound,
+        multipliers=proof.multipliers,
+        method=proof.method,
+        candidates=proof.candidates,
+    )
+
+
+def exact_objective(
+    problem: TrainingProblem, scores: NDArray[np.int64], readout: NDArray[np.int64], scale: float
+) -> Fraction:
+    """Objective of the deployed network for one output.
+
+    Args:
+        problem: the problem.
+        scores: integer scores, (n,).
+        readout: integer readout weights A, (m,); α = scale·A / step².
+        scale: real value of one unit of a score.
+    """
+    unit = Fraction(scale)
+    size = sum(abs(weight) for weight in readout.tolist())
+    step = Fraction(problem.step)
+    value = problem.loss.exact_value(scores, unit, problem.targets)
+    return value + Fraction(problem.penalty) * unit * size / (step * step)
+
+
+def certificate_of(dual: DualPoint, objective: Fraction) -> OutputCertificate:
+    """The claim for one output, rounded outward to floating point."""
+    return OutputCertificate(
+        objective=_round_up(objective),
+        bound=-_round_up(-dual.value),
+        norm_bound=dual.norm_bound,
+        residual=dual.residual,
+        multipliers=dual.multipliers,
+    )
+
+
+def _round_up(exact: Fraction) -> float:
+    nearest = float(exact)
+    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)

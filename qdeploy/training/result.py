@@ -1,0 +1,109 @@
+"""What training gives: the model with its certificate, and how it came about."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.certificate import Certificate
+from qdeploy.errors import QDeployError
+from qdeploy.model import Model
+from qdeploy.network import QuantizedNetwork
+from qdeploy.training.selection import Selection
+
+__all__ = ["HistoryPoint", "TrainingResult", "merge_histories"]
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """State of training at one moment, summed over the outputs.
+
+    Attributes:
+        seconds: since training began.
+        objective: of the best real readout so far.
+        bound: proven lower bound so far.
+        neurons: in use.
+    """
+
+    seconds: float
+    objective: float
+    bound: float
+    neurons: int
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A trained model and the record of its training.
+
+    Attributes:
+        model: network, quantiser, certificate and provenance.
+        history: objective and bound over time, earliest first.
+        train_score: accuracy, or mean R² of the outputs, on the training rows.
+        seconds: training time.
+        advice: what would be needed to do better, one sentence each.
+        selection: the cross-validation behind β, or None where β was given.
+    """
+
+    model: Model
+    history: tuple[HistoryPoint, ...]
+    train_score: float
+    seconds: float
+    advice: tuple[str, ...]
+    selection: Selection | None
+
+    @property
+    def network(self) -> QuantizedNetwork:
+        """The integer network."""
+        return self.model.network
+
+    @property
+    def certificate(self) -> Certificate:
+        """The proof.
+
+        Raises:
+            QDeployError: the model carries none.
+        """
+        if self.model.certificate is None:
+            raise QDeployError(f"model {self.model.name!r} carries no certificate")
+        return self.model.certificate
+
+    def predict(self, features: NDArray[Any]) -> NDArray[np.generic]:
+        """Class labels (n,), or numbers (n,) or (n, K), of raw features (n, D)."""
+        return self.model.predict(features)
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the model as an ONNX file.
+
+        Raises:
+            QDeployError: the file exists and `overwrite` is False, or cannot be written.
+        """
+        from qdeploy import onnx
+
+        return onnx.save(self.model, Path(path), overwrite=overwrite)
+
+
+def merge_histories(histories: list[list[HistoryPoint]]) -> tuple[HistoryPoint, ...]:
+    """Sum the histories of the outputs; each holds its latest value between its points.
+
+    Args:
+        histories: one an output, each beginning with the zero network.
+    """
+    current = [history[0] for history in histories]
+    events = sorted(
+        ((point.seconds, k, point) for k, history in enumerate(histories) for point in history),
+        key=lambda event: event[:2],
+    )
+    merged = []
+    for seconds, k, point in events:
+        current[k] = point
+        merged.append(
+            HistoryPoint(
+                seconds,
+                sum(p.objective for p in current),
+                sum(p.bound for p in current),
+                sum(p.neurons for p in current),
+            )
+        )
+    return tuple(merged)

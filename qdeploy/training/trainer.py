@@ -1,0 +1,340 @@
+"""From data to a certified model: quantise, choose β, train the outputs, integers, certificate."""
+
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Literal
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+
+from qdeploy.certificate import Certificate, dataset_digest
+from qdeploy.data import Dataset, InputQuantizer, dataset_from_arrays
+from qdeploy.data.dataset import Task
+from qdeploy.data.quantizer import INPUT_STEP, Scaling
+from qdeploy.errors import QDeployError
+from qdeploy.model import Classes, Head, Model, Numbers
+from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.advice import advice_for
+from qdeploy.training.losses import FloatArray, Loss, losses
+from qdeploy.training.output import Effort, TrainedOutput, train_output
+from qdeploy.training.polish import SharedNeurons, reduce_neurons
+from qdeploy.training.problem import CONSTANT, TrainingProblem, lift
+from qdeploy.training.proof import certificate_of, exact_objective
+from qdeploy.training.readout import IntegerReadout, integer_readout
+from qdeploy.training.result import TrainingResult, merge_histories
+from qdeploy.training.rounding import canonicalize
+from qdeploy.training.selection import Selection, select_beta
+from qdeploy.training.threads import single_threaded
+
+__all__ = ["TrainingResult", "train"]
+
+
+def train(
+    X: Dataset | NDArray[Any],
+    y: NDArray[Any] | None = None,
+    *,
+    task: Task | None = None,
+    loss: str = "squared",
+    beta: float | Literal["auto"] = "auto",
+    neurons: int | None = None,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    scaling: Scaling = "feature",
+    readout_bits: int = 8,
+    relaxation: str = "low-rank",
+    seed: int = 0,
+    jobs: int = -1,
+    name: str = "model",
+    feature_names: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Train a ±1 network and prove how far it is from the best one of any width.
+
+    Args:
+        X: raw features (n, D), or a whole dataset (then `y` stays None).
+        y: labels (n,), or numbers (n,) or (n, K).
+        task: guessed from y when None.
+        loss: "squared" or "squared-hinge" (classes only).
+        beta: λ = beta·d is the price of Σ|α|; "auto" chooses it by cross-validation.
+        neurons: at most so many neurons; the certificate still speaks of any width.
+        gap: stop once this gap is proven.
+        time_limit: seconds; what is best then is returned with the bound proven until then.
+        scaling: "feature" or "tensor", see `InputQuantizer.fit`.
+        readout_bits: width of the integer readout weights, 2 to 16.
+        relaxation: solver of the semidefinite relaxation, "low-rank" or "clarabel".
+        seed: the same seed gives the same model on the same machine (without a time limit).
+        jobs: processes, as joblib counts them; -1 uses every core.
+        name: name of the model, a valid C name.
+        feature_names: D names, for arrays.
+        progress: told of the stages.
+
+    Raises:
+        QDeployError: the data or an option is unusable.
+    """
+    began = time.monotonic()
+    dataset = _dataset(X, y, task, feature_names)
+    chosen_loss = losses[loss]
+    _check(dataset, chosen_loss, beta, neurons, gap, time_limit, readout_bits)
+    quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, scaling)
+    inputs = quantizer.quantize(dataset.features)
+    head, targets = encode(dataset)
+    integers = lift(inputs)
+
+    selection: Selection | None = None
+    if beta == "auto":
+        selection = select_beta(
+            integers,
+            targets,
+            chosen_loss,
+            dataset.task,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
+        )
+        beta = selection.beta
+    penalty = beta * integers.shape[1]
+    problems = [TrainingProblem(integers, column, penalty, chosen_loss) for column in targets.T]
+    left_over = None if time_limit is None else time_limit - (time.monotonic() - began)
+    outputs = _train_outputs(problems, relaxation, gap, left_over, seed, jobs, progress, began)
+    with single_threaded():
+        shared = _merge(_gather(outputs))
+        if neurons is not None and len(shared.left) > neurons:
+            progress(ProgressEvent("reducing the neurons to the budget", 0, None))
+            shared = _merge(reduce_neurons(problems, shared, neurons))
+        progress(ProgressEvent("integer readout", 0, None))
+        features = problems[0].features(shared.left, shared.right)
+        readout = integer_readout(problems, features, shared.weights, readout_bits)
+        shared, readout = _drop_silent(shared, readout)
+    network = _network(shared, readout)
+    scores = network.forward(inputs)
+    certificate = Certificate(
+        method="sdp"
+        if any(output.dual.multipliers is not None for output in outputs)
+        else "enumeration",
+        loss=loss,
+        beta=beta,
+        penalty=penalty,
+        input_step=INPUT_STEP,
+        constant=CONSTANT,
+        data_digest=dataset_digest(inputs, targets),
+        outputs=tuple(
+            certificate_of(
+                output.dual,
+                exact_objective(
+                    problem,
+                    scores[:, k].astype(np.int64),
+                    readout.weights[:, k],
+                    readout.scale,
+                ),
+            )
+            for k, (problem, output) in enumerate(zip(problems, outputs, strict=True))
+        ),
+    )
+    model = Model(
+        name=name,
+        network=network,
+        scale=readout.scale,
+        head=head,
+        quantizer=quantizer,
+        certificate=certificate,
+        provenance={
+            "data": {
+                "source": dataset.source,
+                "rows": len(dataset.features),
+                "features": len(dataset.feature_names),
+                "target": list(dataset.target_names),
+            },
+            "options": {
+                "loss": loss,
+                "neurons": neurons,
+                "gap": gap,
+                "time_limit": time_limit,
+                "scaling": scaling,
+                "readout_bits": readout_bits,
+                "relaxation": relaxation,
+                "seed": seed,
+            },
+            "versions": {
+                "python": platform.python_version(),
+                **{library: version(library) for library in ("qdeploy", "numpy", "scipy")},
+            },
+        },
+    )
+    return TrainingResult(
+        model=model,
+        history=merge_histories([output.history for output in outputs]),
+        train_score=model.score(dataset.features, dataset.target),
+        seconds=time.monotonic() - began,
+        advice=advice_for(
+            certificate, outputs, integers.shape[1], len(shared.left), neurons, gap, selection
+        ),
+        selection=selection,
+    )
+
+
+def encode(dataset: Dataset) -> tuple[Head, FloatArray]:
+    """What the scores will mean, and training targets, float64 (n, K).
+
+    Two classes give one column (the second label in sorted order is +1), more classes one each;
+    numbers are standardised column by column.
+
+    Raises:
+        QDeployError: a target column of numbers is constant or not finite.
+    """
+    if dataset.task == "classify":
+        labels, index = np.unique(dataset.target, return_inverse=True)
+        if len(labels) < 2:
+            raise QDeployError(
+                f"label {dataset.target_names[0]!r} has a single class, {labels[0]!r}; "
+                "a classifier needs at least two"
+            )
+        positions = np.arange(1, 2) if len(labels) == 2 else np.arange(len(labels))
+        signs = np.where(index.reshape(-1, 1) == positions, 1.0, -1.0)
+        return Classes(tuple(labels.tolist())), signs
+    values = dataset.target.astype(np.float64).reshape(len(dataset.target), -1)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    for column, size in enumerate(deviation):
+        if not np.isfinite(size) or size <= 1e-12 * abs(mean[column]):
+            raise QDeployError(
+                f"target {dataset.target_names[column]!r} does not vary; there is nothing to learn"
+            )
+    head = Numbers(dataset.target_names, tuple(mean.tolist()), tuple(deviation.tolist()))
+    return head, (values - mean) / deviation
+
+
+def _dataset(
+    X: Dataset | NDArray[Any],
+    y: NDArray[Any] | None,
+    task: Task | None,
+    feature_names: Sequence[str] | None,
+) -> Dataset:
+    if isinstance(X, Dataset):
+        if y is not None:
+            raise QDeployError("a dataset holds its own target; leave y out")
+        return X
+    if y is None:
+        raise QDeployError("training needs a target: give y beside X")
+    return dataset_from_arrays(X, y, task=task, feature_names=feature_names)
+
+
+def _check(
+    dataset: Dataset,
+    loss: Loss,
+    beta: float | str,
+    neurons: int | None,
+    gap: float | None,
+    time_limit: float | None,
+    readout_bits: int,
+) -> None:
+    if dataset.task not in loss.tasks:
+        fitting = ", ".join(known.name for known in losses.values() if dataset.task in known.tasks)
+        raise QDeployError(
+            f"loss {loss.name!r} does not suit the task {dataset.task!r}; choose one of {fitting}"
+        )
+    if beta != "auto" and not (isinstance(beta, int | float) and 0 < beta < np.inf):
+        raise QDeployError(f"beta must be 'auto' or a positive number, not {beta!r}")
+    if neurons is not None and neurons < 1:
+        raise QDeployError(f"neurons must be at least 1, not {neurons}")
+    if gap is not None and not 0 <= gap < 1:
+        raise QDeployError(f"gap must be at least 0 and below 1, not {gap}")
+    if time_limit is not None and not time_limit > 0:
+        raise QDeployError(f"the time limit must be a positive number of seconds, not {time_limit}")
+    if not 2 <= readout_bits <= 16:
+        raise QDeployError(f"the readout takes 2 to 16 bits, not {readout_bits}")
+
+
+def _train_outputs(
+    problems: list[TrainingProblem],
+    relaxation: str,
+    gap: float | None,
+    seconds: float | None,
+    seed: int,
+    jobs: int,
+    progress: Progress,
+    began: float,
+) -> list[TrainedOutput]:
+    """Train the outputs, several at once; a single one uses the cores inside its proof."""
+    count = len(problems)
+    if count == 1:
+        effort = Effort(relaxation, gap, np.inf if seconds is None else max(seconds, 0.0))
+        return [train_output(problems[0], effort, [seed, 0], progress, began)]
+    workers = min(joblib.effective_n_jobs(jobs), count)
+    share = np.inf if seconds is None else max(seconds, 0.0) * workers / count
+    effort = Effort(relaxation, gap, share)
+    running = joblib.Parallel(n_jobs=workers, return_as="generator")(
+        joblib.delayed(train_output)(problem, effort, [seed, k], began=began)
+        for k, problem in enumerate(problems)
+    )
+    trained: list[TrainedOutput] = []
+    for output in running:
+        trained.append(output)
+        objective = sum(o.neurons.solution.objective for o in trained)
+        bound = sum(float(o.dual.value) for o in trained)
+        gap_so_far = 1 - bound / objective if objective > 0 else 0.0
+        progress(
+            ProgressEvent(
+                "training the outputs",
+                len(trained),
+                count,
+                {"objective": f"{objective:.5g}", "gap so far": f"{gap_so_far:.2%}"},
+            )
+        )
+    return trained
+
+
+def _gather(outputs: list[TrainedOutput]) -> SharedNeurons:
+    """The neurons of all outputs, with the readout of each in its column."""
+    weights = block_diag(*(output.neurons.solution.weights[:, None] for output in outputs))
+    left = np.vstack([output.neurons.left for output in outputs])
+    right = np.vstack([output.neurons.right for output in outputs])
+    return SharedNeurons(left, right, weights.reshape(len(left), len(outputs)))
+
+
+def _merge(neurons: SharedNeurons) -> SharedNeurons:
+    """Each neuron once, in canonical form, and only those that some output reads.
+
+    One idle neuron stands in where none is left: a layer cannot be empty.
+    """
+    canonical = canonicalize(neurons.left, neurons.right)
+    pairs = np.hstack([canonical.left, canonical.right])
+    unique, index = np.unique(pairs, axis=0, return_inverse=True)
+    weights = np.zeros((len(unique), neurons.weights.shape[1]), dtype=neurons.weights.dtype)
+    np.add.at(weights, index.reshape(-1), canonical.sign[:, None] * neurons.weights)
+    used = (weights != 0).any(axis=1)
+    dimension = neurons.left.shape[1]
+    if not used.any():
+        unique = np.ones((1, 2 * dimension), dtype=np.int8)
+        weights, used = np.zeros((1, weights.shape[1])), np.ones(1, dtype=bool)
+    left, right = unique[used, :dimension], unique[used, dimension:]
+    return SharedNeurons(left, right, weights[used])
+
+
+def _drop_silent(
+    shared: SharedNeurons, readout: IntegerReadout
+) -> tuple[SharedNeurons, IntegerReadout]:
+    """Without the neurons whose readout became zero in integers, unless all did."""
+    heard = (readout.weights != 0).any(axis=1)
+    if not heard.any():
+        return shared, readout
+    return (
+        SharedNeurons(shared.left[heard], shared.right[heard], shared.weights[heard]),
+        IntegerReadout(readout.weights[heard], readout.intercepts, readout.scale),
+    )
+
+
+def _network(shared: SharedNeurons, readout: IntegerReadout) -> QuantizedNetwork:
+    """The integer network: the constant input becomes the neurons' biases."""
+    quadratic = QuadraticLayer(
+        left=shared.left[:, :-1],
+        right=shared.right[:, :-1],
+        left_bias=CONSTANT * shared.left[:, -1].astype(np.int32),
+        right_bias=CONSTANT * shared.right[:, -1].astype(np.int32),
+    )
+    return QuantizedNetwork(
+        [quadratic, ReadoutLayer(weights=readout.weights.astype(np.int32), bias=readout.intercepts)]
+    )
