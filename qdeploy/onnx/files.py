@@ -1,13 +1,12 @@
-"""Reading and writing .onnx files: atomically, within limits, with one sentence when it fails."""
+"""Reading and writing .onnx files, within limits and with one sentence when it fails."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from qdeploy.errors import QDeployError
+from qdeploy.files import check_writable, write_bytes
 from qdeploy.model import Model
 from qdeploy.onnx.export import export
 from qdeploy.onnx.loading import from_proto
@@ -29,7 +28,7 @@ def save(
 
     Args:
         model: what to write.
-        path: the file, usually ending in .onnx.
+        path: the file, usually ending in .onnx; its folder is made when missing.
         front: see `qdeploy.onnx.export`.
         tail: see `qdeploy.onnx.export`.
         overwrite: replace a file that exists.
@@ -38,48 +37,16 @@ def save(
         The path.
 
     Raises:
-        QDeployError: the file exists, its folder does not or cannot be written to, or the model
-            cannot be exported.
+        QDeployError: the file exists, cannot be written, or the model cannot be exported.
     """
     target = Path(path)
-    _check_target(target, overwrite)
+    check_writable(target, overwrite=overwrite)
     content = export(model, front=front, tail=tail).SerializeToString(deterministic=True)
     if len(content) > MAX_BYTES:
         raise QDeployError(
             f"{target}: the model needs {len(content)} bytes; a file may hold {MAX_BYTES}"
         )
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as draft:
-            try:
-                draft.write(content)
-                draft.flush()
-                os.fsync(draft.fileno())
-                Path(draft.name).chmod(0o666 & ~_umask())
-                Path(draft.name).replace(target)
-            except BaseException:
-                Path(draft.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise QDeployError(f"{target} cannot be written: {error.strerror or error}") from error
-    return target
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if target.is_dir():
-        raise QDeployError(f"{target} is a folder; name a file to write the model to")
-    if not target.parent.is_dir():
-        raise QDeployError(f"the folder {target.parent} does not exist; create it first")
-    if target.exists() and not overwrite:
-        raise QDeployError(f"{target} exists already; name another file or ask to overwrite it")
-
-
-def _umask() -> int:
-    """The process's mask of new files' permissions, which temporary files ignore."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return write_bytes(target, content, overwrite=overwrite)
 
 
 def load(path: str | Path) -> Model:
