@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from qdeploy.data import Dataset
@@ -30,7 +29,6 @@ __all__ = [
     "c_name",
     "load_recipe",
     "read_for",
-    "score",
     "split_for",
     "train_recipe",
     "zoo",
@@ -135,19 +133,8 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         result=result,
         train=rows,
         test=held_out,
-        test_score=None if held_out is None else score(result.model, held_out),
+        test_score=None if held_out is None else result.model.score(held_out.features, held_out.target),
     )
-
-
-def score(model: Model, dataset: Dataset) -> float:
-    """Share of rows classified rightly, or the mean R² of the outputs, on a dataset."""
-    predicted = model.predict(dataset.features)
-    if isinstance(model.head, Classes):
-        return float((predicted == dataset.target).mean())
-    target = dataset.target.astype(np.float64).reshape(len(predicted), -1)
-    error = ((target - predicted.astype(np.float64).reshape(target.shape)) ** 2).sum(axis=0)
-    spread = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
-    return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())
 
 
 def read_for(model: Model, source: str, *, label: str | None = None) -> Dataset:
