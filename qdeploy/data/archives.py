@@ -13,6 +13,17 @@ from qdeploy.errors import QDeployError
 
 __all__ = ["read_archive"]
 
+READ_FAULTS = (
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise on damaged archives."""
+
 
 def read_archive(path: Path, label: str | None, *, needs_target: bool = True) -> ArraySource:
     """Read X, the target and perhaps feature_names from an .npz file; nothing is unpickled.
@@ -43,7 +54,7 @@ def read_archive(path: Path, label: str | None, *, needs_target: bool = True) ->
                 for name in (*wanted, "feature_names")
                 if name in archive.files
             }
-    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
+    except READ_FAULTS as fault:
         reason = str(fault).split("\n")[0] or type(fault).__name__
         raise QDeployError(f"{path.name}: not a readable .npz archive ({reason})") from None
     names = arrays.get("feature_names")

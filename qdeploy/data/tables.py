@@ -23,6 +23,9 @@ __all__ = ["TableSource", "labels_from_text", "read_delimited", "read_parquet"]
 SEPARATORS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
 CHUNK_ROWS = 4096
 
+# Polars panics on some damaged files, with an exception that is not an Exception.
+READ_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
 
 class TableSource(Source):
     """A table whose columns are found by name.
@@ -190,7 +193,7 @@ def read_delimited(path: Path, separator: str) -> TableSource:
             glob=False,
         )
         regular = frame.height > 0 and not any(frame.null_count().row(0))
-    except pl.exceptions.PolarsError:
+    except READ_FAULTS:
         regular = False
     if not regular:
         frame = _careful_frame(path, separator, header)
@@ -254,6 +257,7 @@ def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _encoding_fault(path: Path) -> str:
+    number = 1
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -294,10 +298,9 @@ def read_parquet(path: Path) -> TableSource:
     """
     try:
         frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as fault:
-        raise QDeployError(
-            f"{path.name}: not a readable Parquet file ({str(fault).splitlines()[0]})"
-        ) from None
+    except READ_FAULTS as fault:
+        reason = str(fault).partition("\n")[0]
+        raise QDeployError(f"{path.name}: not a readable Parquet file ({reason})") from None
     if not frame.height:
         raise QDeployError(f"{path.name}: the table has no row of data")
     return TableSource(path, frame)

@@ -264,6 +264,22 @@ def test_parquet_faults(tmp_path: Path) -> None:
     assert "not a readable Parquet file" in refusal(path)
 
 
+def test_damaged_parquet_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"x": [1.5, 2, 3, 4], "kind": list("abab")}).write_parquet(path)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xA5
+        path.write_bytes(damaged)
+        try:
+            data = read_dataset(path, label="kind")
+        except QDeployError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            assert data.features.shape == (4, 1)
+
+
 finite = st.floats(min_value=-1e38, max_value=1e38, allow_nan=False, allow_infinity=False, width=64)
 
 
