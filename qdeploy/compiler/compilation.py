@@ -143,9 +143,7 @@ def _build(
     verified = verify(
         network,
         model_file,
-        LibrarySession(
-            library, model.name, network.inputs, network.outputs, network.score_dtype
-        ),
+        LibrarySession(library, model.name, network.inputs, network.outputs, network.score_dtype),
         MachineSession(module, network.inputs),
         real,
         progress,

@@ -4,7 +4,7 @@ Every statement is visited once and weighted with the iterations around it, so t
 the kernels without a second description of them. Accumulators count as registers, not memory.
 """
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ class _Counter:
         self._vector_bits = vector_bits
         self._constants = constants
         self._registers: list[Any] = []
-        self.totals: Counter[str] = Counter()
+        self.totals: defaultdict[str, float] = defaultdict(float)
 
     def _add(self, kind: str, dtype: str, times: float) -> None:
         bits, lanes = _width(dtype)

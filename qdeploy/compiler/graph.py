@@ -7,7 +7,7 @@ wrote casts, zero points and biases does not matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 __all__ = ["Match", "import_graph", "match_network", "with_kernel"]
 
 IntArray = NDArray[np.int64]
+Integer = TypeVar("Integer", bound=np.integer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def match_network(module: Any) -> Match:
     for parameter in function.params:
         if str(parameter.ty.dtype) == "int8":
             values[parameter] = _Linear(parameter)
-    result, scores = None, None
+    result: Any = None
+    scores: _Scores | None = None
     for block in function.body.blocks:
         for binding in block.bindings:
             value = _evaluate(binding.value, values)
@@ -123,10 +125,25 @@ def _network(scores: _Scores) -> QuantizedNetwork:
     bias = np.zeros(outputs, dtype=np.int64) if scores.bias is None else scores.bias
     return QuantizedNetwork(
         [
-            QuadraticLayer(left, right, left_bias, right_bias),
-            ReadoutLayer(scores.weights, np.broadcast_to(bias.reshape(-1), (outputs,))),
+            QuadraticLayer(
+                _narrow(left, np.int8, "first-layer weight"),
+                _narrow(right, np.int8, "first-layer weight"),
+                _narrow(left_bias, np.int32, "first-layer bias"),
+                _narrow(right_bias, np.int32, "first-layer bias"),
+            ),
+            ReadoutLayer(
+                _narrow(scores.weights, np.int32, "readout weight"),
+                np.broadcast_to(bias.reshape(-1), (outputs,)),
+            ),
         ]
     )
+
+
+def _narrow(values: IntArray, dtype: type[Integer], what: str) -> NDArray[Integer]:
+    info = np.iinfo(dtype)
+    if values.min() < info.min or values.max() > info.max:
+        raise QDeployError(f"a {what} of the graph does not fit {info.dtype}")
+    return values.astype(dtype)
 
 
 def _operand(expression: Any, values: Mapping[Any, _Value]) -> _Value | None:

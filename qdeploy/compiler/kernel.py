@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
-from tvm.tirx.script import builder as T
+from tvm.tirx.script import builder as ops
 
 from qdeploy.compiler import tir
 from qdeploy.compiler.isa import InstructionSet
@@ -64,13 +64,19 @@ class Kernel(Protocol):
 
     Attributes:
         network: what it computes.
-        constants: its read-only arrays; the same for every number of samples.
-        accumulators: proven integer width of each sum, for the plan.
     """
 
     network: QuantizedNetwork
-    constants: tuple[Constant, ...]
-    accumulators: Mapping[str, str]
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """Its read-only arrays; the same for every number of samples."""
+        ...
+
+    @property
+    def accumulators(self) -> Mapping[str, str]:
+        """Proven integer width of each sum, for the plan."""
+        ...
 
     def scratch(self, samples: int) -> tuple[Scratch, ...]:
         """Working memory for a block of samples."""
@@ -109,26 +115,29 @@ class Form(Protocol):
 
 def _arguments(kernel: Kernel, rows: Any, samples: int) -> Operands:
     network = kernel.network
-    x = T.arg("x", T.buffer((rows, network.inputs), "int8"))
+    x = ops.arg("x", ops.buffer((rows, network.inputs), "int8"))
     constants = {
-        item.name: T.arg(item.name, T.buffer((item.values.size,), str(item.values.dtype)))
+        item.name: ops.arg(item.name, ops.buffer((item.values.size,), str(item.values.dtype)))
         for item in kernel.constants
     }
-    scores = T.arg("scores", T.buffer((rows, network.outputs), network.score_dtype))
+    scores = ops.arg("scores", ops.buffer((rows, network.outputs), network.score_dtype))
     scratch = {
-        item.name: T.arg(item.name, T.buffer((item.elements,), item.dtype))
+        item.name: ops.arg(item.name, ops.buffer((item.elements,), item.dtype))
         for item in kernel.scratch(samples)
     }
     return Operands(x, constants, scores, scratch)
 
 
+def _name(symbol: str) -> None:
+    ops.func_name(symbol)
+    ops.func_attr({"tirx.noalias": True, "global_symbol": symbol})
+
+
 def block_function(kernel: Kernel, symbol: str, samples: int = 1) -> Any:
     """TVM function (x, constants…, scores, scratch…) for exactly `samples` samples."""
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(symbol)
-            T.func_attr({"tirx.noalias": True, "global_symbol": symbol})
-            kernel.emit(_arguments(kernel, samples, samples), 0, samples)
+    with IRBuilder() as builder, ops.prim_func(s_tir=True):
+        _name(symbol)
+        kernel.emit(_arguments(kernel, samples, samples), 0, samples)
     return builder.get()
 
 
@@ -138,14 +147,12 @@ def batch_function(kernel: Kernel, symbol: str, tile: int) -> Any:
     Whole tiles first, the remaining samples one by one.
     """
     rows = tirx.Var("rows", "int64")
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(symbol)
-            T.func_attr({"tirx.noalias": True, "global_symbol": symbol})
-            operands = _arguments(kernel, rows, tile)
-            with tir.loop(tirx.floordiv(rows, tile)) as block:
-                kernel.emit(operands, block * tile, tile)
-            if tile > 1:
-                with tir.loop(tirx.floordiv(rows, tile) * tile, rows) as row:
-                    kernel.emit(operands, row, 1)
+    with IRBuilder() as builder, ops.prim_func(s_tir=True):
+        _name(symbol)
+        operands = _arguments(kernel, rows, tile)
+        with tir.loop(tirx.floordiv(rows, tile)) as block:
+            kernel.emit(operands, block * tile, tile)
+        if tile > 1:
+            with tir.loop(tirx.floordiv(rows, tile) * tile, rows) as row:
+                kernel.emit(operands, row, 1)
     return builder.get()

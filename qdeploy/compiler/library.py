@@ -20,13 +20,12 @@ __all__ = ["Symbols", "entry_source", "header_source", "symbols_of"]
 
 _LINE = 96
 _MOST_LABELS = 32
-_C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while asm bool catch class delete explicit export false friend "
-    "mutable namespace new operator private protected public template this throw true try typeid "
-    "typename using virtual".split()
-)
+_TAKEN = """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+    stdarg stdatomic stdbool stddef stdint stdio stdlib string tgmath threads time uchar wchar
+    wctype c dl m pthread rt
+"""
+"""Names whose header or library would hide one of the system."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,18 @@ def symbols_of(model: Model) -> Symbols:
     """The names for a model.
 
     Raises:
-        QDeployError: the model's name is no C identifier.
+        QDeployError: the model's name is no C identifier, or taken by the system.
     """
     name = model.name
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _C_WORDS:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise QDeployError(
             f"the model's name {name!r} cannot name C functions; use letters, digits and _, "
             "and start with a letter"
+        )
+    if name.lower() in _TAKEN.split():
+        raise QDeployError(
+            f"a model called {name!r} would make {name}.h or lib{name}.so, which hides the "
+            "system's own; give it another name"
         )
     return Symbols(name)
 
@@ -201,7 +205,9 @@ def _prototype(
 
 
 def _locals(scratch: tuple[Scratch, ...]) -> str:
-    return "".join(f"    {item.dtype}_t {item.name}[{item.elements}] ALIGNED;\n" for item in scratch)
+    return "".join(
+        f"    {item.dtype}_t {item.name}[{item.elements}] ALIGNED;\n" for item in scratch
+    )
 
 
 def _call(

@@ -20,7 +20,7 @@ __all__ = [
     "read_manifest",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 
 Count = Annotated[int, Field(ge=0)]

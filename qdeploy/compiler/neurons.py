@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler import tir
-from qdeploy.compiler.isa import InstructionSet
 from qdeploy.compiler.kernel import Constant, Operands, Scratch
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
@@ -126,7 +125,6 @@ class Readout:
 
 def with_blocks(
     layout: NeuronLayout,
-    samples: int,
     neurons: Any,
     dtype: str,
     sums: Callable[[Any], Sequence[Sequence[tuple[Any, Any]]]],
@@ -135,7 +133,6 @@ def with_blocks(
 
     Args:
         layout: how the neurons lie.
-        samples: samples in the block.
         neurons: scratch buffer for the products.
         dtype: integer type of the products.
         sums: writes the code for one block (its number is given) and gives, for each sample and

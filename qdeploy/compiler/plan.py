@@ -103,9 +103,7 @@ def make_plan(
         QDeployError: no form can compute the network.
     """
     check_supported(network)
-    entries: Iterable[Form] = (
-        FORMS.values() if forms is None else [FORMS[name] for name in forms]
-    )
+    entries: Iterable[Form] = FORMS.values() if forms is None else [FORMS[name] for name in forms]
     rejected: dict[str, str] = {}
     candidates: dict[Use, list[tuple[Choice, Kernel]]] = {"single": [], "batch": []}
     for form in entries:

@@ -67,9 +67,8 @@ def collapse(network: QuantizedNetwork) -> CollapsedForm | str:
     left, right = layer.left.astype(object), layer.right.astype(object)
     left_bias, right_bias = layer.left_bias.astype(object), layer.right_bias.astype(object)
     weights = readout.weights.astype(object)
-    magnitudes = (
-        (abs(left).sum(axis=1) * INPUT_MAGNITUDE + abs(left_bias))
-        * (abs(right).sum(axis=1) * INPUT_MAGNITUDE + abs(right_bias))
+    magnitudes = (abs(left).sum(axis=1) * INPUT_MAGNITUDE + abs(left_bias)) * (
+        abs(right).sum(axis=1) * INPUT_MAGNITUDE + abs(right_bias)
     )
     if int((abs(weights).T @ magnitudes + abs(readout.bias.astype(object))).max()) > (
         _INT64_MAXIMUM // 4
@@ -77,13 +76,10 @@ def collapse(network: QuantizedNetwork) -> CollapsedForm | str:
         return "its collapsed sums may not fit 64 bits"
 
     narrow = [array.astype(np.int64) for array in (layer.left, layer.right, readout.weights)]
-    matrices = np.stack(
-        [(narrow[0] * column[:, None]).T @ narrow[1] for column in narrow[2].T]
-    )
+    matrices = np.stack([(narrow[0] * column[:, None]).T @ narrow[1] for column in narrow[2].T])
     matrices = matrices + matrices.transpose(0, 2, 1)
-    linear = (
-        narrow[2].T @ (narrow[0] * layer.right_bias[:, None])
-        + narrow[2].T @ (narrow[1] * layer.left_bias[:, None])
+    linear = narrow[2].T @ (narrow[0] * layer.right_bias[:, None]) + narrow[2].T @ (
+        narrow[1] * layer.left_bias[:, None]
     )
     bias = narrow[2].T @ (layer.left_bias.astype(np.int64) * layer.right_bias) + readout.bias
 

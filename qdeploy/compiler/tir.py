@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tvm import tirx
-from tvm.tirx.script import builder as T
+from tvm.tirx.script import builder as ops
 
 __all__ = [
     "Accumulator",
@@ -50,12 +50,12 @@ def load(buffer: Any, start: Any, lanes: int, row: Any = None) -> Any:
 def store(buffer: Any, value: Any, start: Any, lanes: int, row: Any = None) -> None:
     """Write `lanes` consecutive elements."""
     index = _index(start, lanes)
-    T.buffer_store(buffer, value, [index] if row is None else [row, index])
+    ops.buffer_store(buffer, value, [index] if row is None else [row, index])
 
 
 def bind(value: Any) -> Any:
     """Name a value, so that it is computed once."""
-    return T.Bind(value)
+    return ops.Bind(value)
 
 
 def broadcast(value: Any, lanes: int) -> Any:
@@ -104,7 +104,7 @@ def loop(start: Any, stop: Any = None, trips: float | None = None) -> Iterator[A
         yield start
         return
     annotations = None if trips is None else {TRIPS: str(trips)}
-    with T.serial(start, stop, annotations=annotations) as index:
+    with ops.serial(start, stop, annotations=annotations) as index:
         yield index
 
 
@@ -117,7 +117,7 @@ class Accumulator:
     def __init__(self, dtype: str, lanes: int) -> None:
         self.dtype = dtype
         self.lanes = lanes
-        self._buffer = T.alloc_buffer((lanes,), dtype)
+        self._buffer = ops.alloc_buffer((lanes,), dtype)
 
     @property
     def value(self) -> Any:

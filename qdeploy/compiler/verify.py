@@ -7,6 +7,7 @@ library, on random inputs, extreme ones, the worst cases of every neuron, and gi
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -20,9 +21,10 @@ from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.runners.host import LibrarySession
 from qdeploy.runners.vm import MachineSession
 
-__all__ = ["Implementation", "onnxruntime_session", "test_inputs", "verify"]
+__all__ = ["Implementation", "onnxruntime_session", "trial_inputs", "verify"]
 
 Int8Array = NDArray[np.int8]
+Integer = TypeVar("Integer", bound=np.integer)
 
 _RANDOM = 256
 _NEURONS = 64
@@ -48,7 +50,7 @@ class Implementation:
     layers: Callable[[Int8Array], str] | None = None
 
 
-def test_inputs(
+def trial_inputs(
     network: QuantizedNetwork, real: Int8Array | None = None, seed: int = 0
 ) -> Int8Array:
     """Inputs that reach the limits of a network, int8 (n, d).
@@ -118,7 +120,7 @@ def _onnxruntime(network: QuantizedNetwork, path: Path) -> Implementation:
     return Implementation("onnxruntime", lambda x: session.run(None, {"x": x})[0], layers)
 
 
-def _unaligned(array: NDArray[np.integer], offset: int) -> NDArray[np.integer]:
+def _unaligned(array: NDArray[Integer], offset: int) -> NDArray[Integer]:
     """A copy that starts `offset` bytes behind a 64-byte boundary."""
     memory = np.empty(array.nbytes + 128, dtype=np.uint8)
     start = -memory.ctypes.data % 64 + offset
@@ -136,8 +138,7 @@ def _library_batch(library: LibrarySession, network: QuantizedNetwork) -> Implem
         while start < len(x):
             size = _SIZES[number % len(_SIZES)]
             part = _unaligned(x[start : start + size], 1 + number % 63)
-            empty = np.zeros((len(part), network.outputs), dtype=network.score_dtype)
-            scores = _unaligned(empty, empty.itemsize * (1 + number % 7))
+            scores = _empty_scores(network, len(part), number)
             library.batch(part, scores)
             pieces.append(scores)
             start += size
@@ -147,10 +148,22 @@ def _library_batch(library: LibrarySession, network: QuantizedNetwork) -> Implem
     return Implementation("the C library's batch function", run)
 
 
-def _library_single(library: LibrarySession) -> Implementation:
+def _empty_scores(network: QuantizedNetwork, rows: int, number: int) -> NDArray[np.integer]:
+    """Zeros (rows, K) that are aligned as their type needs and no better."""
+    empty = np.zeros((rows, network.outputs), dtype=network.score_dtype)
+    return _unaligned(empty, empty.itemsize * (1 + number % 7))
+
+
+def _library_single(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
+    """The single-sample function, from addresses without alignment."""
+
     def run(x: Int8Array) -> NDArray[np.integer]:
-        rows = (_unaligned(x[k : k + 1], 1 + k % 63) for k in range(len(x)))
-        return np.concatenate([library(row) for row in rows])
+        pieces = []
+        for number in range(len(x)):
+            scores = _empty_scores(network, 1, number)
+            library.single(_unaligned(x[number : number + 1], 1 + number % 63), scores)
+            pieces.append(scores)
+        return np.concatenate(pieces)
 
     return Implementation("the C library's single-sample function", run)
 
@@ -179,12 +192,12 @@ def verify(
     Raises:
         QDeployError: an implementation differs; it and the layer are named.
     """
-    x = test_inputs(network, real)
+    x = trial_inputs(network, real)
     implementations: Sequence[Implementation] = (
         _onnxruntime(network, model_file),
         Implementation("TVM's virtual machine", machine),
         _library_batch(library, network),
-        _library_single(library),
+        _library_single(library, network),
     )
     expected = network.forward(x)
     for number, implementation in enumerate(implementations):
@@ -194,9 +207,7 @@ def verify(
     return len(x)
 
 
-def compare(
-    implementation: Implementation, x: Int8Array, expected: NDArray[np.integer]
-) -> None:
+def compare(implementation: Implementation, x: Int8Array, expected: NDArray[np.integer]) -> None:
     """Compare one implementation.
 
     Args:

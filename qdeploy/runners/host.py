@@ -3,6 +3,7 @@
 import ctypes
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from qdeploy.compiler.artifact import Artifact
 
 __all__ = ["HostRunner", "LibrarySession", "load_private"]
+
+_SMALL_BATCH = 32
+"""Samples up to which copying is quicker than asking for addresses."""
 
 
 def load_private(path: Path) -> ctypes.CDLL:
@@ -38,6 +42,16 @@ def load_private(path: Path) -> ctypes.CDLL:
             ) from None
 
 
+class _Buffers(threading.local):
+    """Memory of one thread at known addresses: asking numpy for an address costs microseconds."""
+
+    def __init__(self, rows: int, inputs: int, outputs: int, dtype: np.dtype[np.integer]) -> None:
+        self.x = np.zeros((rows, inputs), dtype=np.int8)
+        self.scores = np.zeros((rows, outputs), dtype=dtype)
+        self.x_address = self.x.ctypes.data
+        self.scores_address = self.scores.ctypes.data
+
+
 class LibrarySession:
     """The functions of a loaded library.
 
@@ -56,6 +70,7 @@ class LibrarySession:
         self._inputs = inputs
         self._outputs = outputs
         self._dtype = np.dtype(score_type)
+        self._buffers = _Buffers(_SMALL_BATCH, inputs, outputs, self._dtype)
         self._predict = self._function(f"{name}_predict", 2)
         self._predict_batch = self._function(f"{name}_predict_batch", 3)
 
@@ -72,15 +87,24 @@ class LibrarySession:
         """Scores (n, K) of int8 inputs (n, d): one foreign call whatever n is."""
         x = check_inputs(x, self._inputs)
         rows = len(x)
-        scores = np.empty((rows, self._outputs), dtype=self._dtype)
-        if rows == 1:
-            self._predict(x.ctypes.data, scores.ctypes.data)
-        elif rows:
+        if rows > _SMALL_BATCH:
+            scores = np.empty((rows, self._outputs), dtype=self._dtype)
             self._predict_batch(x.ctypes.data, rows, scores.ctypes.data)
-        return scores
+            return scores
+        buffers = self._buffers
+        buffers.x[:rows] = x
+        if rows == 1:
+            self._predict(buffers.x_address, buffers.scores_address)
+        else:
+            self._predict_batch(buffers.x_address, rows, buffers.scores_address)
+        return buffers.scores[:rows].copy()
+
+    def single(self, x: NDArray[np.int8], scores: NDArray[np.integer]) -> None:
+        """Write the scores of one contiguous sample, in place, through the single function."""
+        self._predict(x.ctypes.data, scores.ctypes.data)
 
     def batch(self, x: NDArray[np.int8], scores: NDArray[np.integer]) -> None:
-        """Write the scores of contiguous inputs through the batch function, for any n."""
+        """Write the scores of contiguous inputs, in place, through the batch function."""
         self._predict_batch(x.ctypes.data, len(x), scores.ctypes.data)
 
 

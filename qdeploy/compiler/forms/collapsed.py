@@ -36,7 +36,7 @@ class _CollapsedKernel:
         split = digits.values.reshape(
             outputs, self._planes, self._shifts, self._chunks, self._width
         )
-        self.constants = (
+        self.constants: tuple[Constant, ...] = (
             Constant("coefficients", np.ascontiguousarray(split.transpose(2, 3, 0, 1, 4)).ravel()),
             Constant("constant_term", form.bias),
         )
@@ -78,7 +78,8 @@ class _CollapsedKernel:
         for start in range(0, min(2 * size, end), size):
             once(start, min(count, end - start))
             if self._form.constant is not None and start + count < end:
-                tir.store(target, tirx.const(self._form.constant, "int16"), offset + start + count, 1)
+                constant = tirx.const(self._form.constant, "int16")
+                tir.store(target, constant, offset + start + count, 1)
 
     def _outputs(
         self, operands: Operands, row: Any, samples: int, first: Any, outputs: int
@@ -88,9 +89,7 @@ class _CollapsedKernel:
         wide_type = tir.vector_type("int64", lanes)
 
         def each(dtype: str) -> list[tir.Accumulator]:
-            return [
-                tir.Accumulator(dtype, lanes) for _ in range(samples * outputs * self._planes)
-            ]
+            return [tir.Accumulator(dtype, lanes) for _ in range(samples * outputs * self._planes)]
 
         totals = each("int64")
         segments = self._digits.segments
@@ -169,7 +168,7 @@ class CollapsedForm:
     weights = "any int8; coefficients are int16 digits"
     single = True
     batch = True
-    tiles = (1, 2, 4)
+    tiles: tuple[int, ...] = (1, 2, 4)
 
     def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
         """The kernel where 64 bits hold the sums and 32 bits a lane of one shift."""

@@ -54,7 +54,7 @@ class _MatrixKernel:
         self._flush = _INT16_MAXIMUM // (_UNSIGNED_MAXIMUM * max(pair_sum, 1))
         self._layout = NeuronLayout.of(readout, isa.lanes, 2 if isa.lanes > 1 else 1)
         self._readout = Readout(network, self._layout)
-        self.constants = (
+        self.constants: tuple[Constant, ...] = (
             Constant("weights", self._arrange(self._layout.place(weights))),
             Constant("bias", self._layout.place(bias).T.astype(np.int32).ravel()),
             *self._readout.constants,
@@ -91,9 +91,7 @@ class _MatrixKernel:
         def sums(block: Any) -> Sequence[Sequence[tuple[Any, Any]]]:
             return self._sums(operands, block, samples)
 
-        with_blocks(
-            self._layout, samples, operands.scratch["neurons"], self._readout.product, sums
-        )
+        with_blocks(self._layout, operands.scratch["neurons"], self._readout.product, sums)
         self._readout.emit(operands, row, samples)
 
     def _copy_inputs(self, operands: Operands, row: Any, samples: int) -> None:
@@ -171,9 +169,7 @@ class _MatrixKernel:
             return tir.intrinsic(
                 str(self._isa.byte_accumulate), "int32", lanes, accumulator.value, value, weight
             )
-        product = tir.intrinsic(
-            str(self._isa.byte_multiply), "int16", 2 * lanes, value, weight
-        )
+        product = tir.intrinsic(str(self._isa.byte_multiply), "int16", 2 * lanes, value, weight)
         return accumulator.value + product
 
     def _add_flushed(self, operands: Operands, block: Any, totals: Any) -> None:
@@ -212,7 +208,7 @@ class MatrixForm:
     weights = "any int8"
     single = True
     batch = True
-    tiles = (1, 2, 4, 6)
+    tiles: tuple[int, ...] = (1, 2, 4, 6)
 
     def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
         """The kernel for any network whose dot products, shifted inputs included, fit int32."""

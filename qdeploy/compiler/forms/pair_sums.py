@@ -76,7 +76,7 @@ class _PairSumsKernel:
         left = layer.left.astype(np.int16)
         codes = np.where(layer.left == layer.right, left, left << shift)
         bias = np.stack([layer.left_bias, layer.right_bias], axis=1)
-        self.constants = (
+        self.constants: tuple[Constant, ...] = (
             Constant("weights", self._arrange(self._layout.place(codes))),
             Constant("bias", self._layout.place(bias).T.ravel()),
             *self._readout.constants,
@@ -122,9 +122,7 @@ class _PairSumsKernel:
         def sums(block: Any) -> Sequence[Sequence[tuple[Any, Any]]]:
             return self._sums(operands, block, samples)
 
-        with_blocks(
-            self._layout, samples, operands.scratch["neurons"], self._readout.product, sums
-        )
+        with_blocks(self._layout, operands.scratch["neurons"], self._readout.product, sums)
         self._readout.emit(operands, row, samples)
 
     def _sums(
@@ -133,9 +131,7 @@ class _PairSumsKernel:
         lanes, vectors, group = self._layout.lanes, self._layout.vectors, self._group
         inputs, weights = operands.scratch["inputs"], operands.constants["weights"]
         width = self._steps * group
-        totals = [
-            [tir.Accumulator("int32", lanes) for _ in range(vectors)] for _ in range(samples)
-        ]
+        totals = [[tir.Accumulator("int32", lanes) for _ in range(vectors)] for _ in range(samples)]
         for row in totals:
             for total in row:
                 total.clear()
@@ -167,10 +163,7 @@ class _PairSumsKernel:
             for vector in range(vectors)
         ]
         return [
-            [
-                self._decode(total.value, *bias)
-                for total, bias in zip(row, biases, strict=True)
-            ]
+            [self._decode(total.value, *bias) for total, bias in zip(row, biases, strict=True)]
             for row in totals
         ]
 
@@ -193,7 +186,7 @@ class PairSumsForm:
     weights = "equal in magnitude on both sides of a neuron, as ±1 weights are"
     single = True
     batch = True
-    tiles = (1, 2, 4)
+    tiles: tuple[int, ...] = (1, 2, 4)
 
     def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
         """The kernel where two sums fit one accumulator."""
