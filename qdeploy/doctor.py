@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 
@@ -50,28 +49,6 @@ class Finding:
     adds: str
     get: str
     required: bool
-
-    @property
-    def part(self) -> str:
-        """The name, as the command line's table calls it."""
-        return self.name
-
-    @property
-    def status(self) -> Literal["found", "missing", "optional"]:
-        """In one word: "optional" is not there and can be done without."""
-        if self.found:
-            return "found"
-        return "missing" if self.required else "optional"
-
-    @property
-    def detail(self) -> str:
-        """The version, or that there is none."""
-        return self.version or ("found" if self.found else "not found")
-
-    @property
-    def remedy(self) -> str:
-        """How to get it."""
-        return self.get
 
 
 @dataclass(frozen=True)

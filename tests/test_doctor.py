@@ -34,9 +34,6 @@ def test_every_finding_tells_what_it_adds_and_how_to_get_it(findings: tuple[Find
         assert finding.adds
         assert finding.get
         assert finding.version or not finding.found
-        assert finding.status == (
-            "found" if finding.found else "missing" if finding.required else "optional"
-        )
 
 
 def test_llvm_and_optional_tools_are_covered(findings: tuple[Finding, ...]) -> None:
@@ -59,7 +56,7 @@ def test_a_missing_library_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(doctor.metadata, "version", version)
     finding = doctor._library("polars")
-    assert (finding.found, finding.version, finding.status) == (False, None, "missing")
+    assert (finding.found, finding.version, finding.required) == (False, None, True)
     assert "pip install" in finding.get
     assert doctor._zig().found is False
 
@@ -116,7 +113,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     blocked.write_text("")
     finding = doctor._cache(blocked / "cache")
     assert not finding.found
-    assert finding.status == "missing"
+    assert finding.required
 
 
 @pytest.mark.parametrize(
@@ -135,7 +132,9 @@ def test_tools_are_run(
 
 def test_a_tool_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor._tool(doctor.TOOLS[0]).status == "optional"
+    finding = doctor._tool(doctor.TOOLS[0])
+    assert not finding.found
+    assert not finding.required
 
 
 def test_progress_is_told() -> None:
