@@ -1,0 +1,211 @@
+"""The relaxation by low-rank factors (Burer and Monteiro): what scales.
+
+    P = ρAAᵀ, N = ρBBᵀ, unit rows of [A | B]:   f = ρq + b,  q_i = ‖Aᵀx̂ᵢ‖² - ‖Bᵀx̂ᵢ‖²
+
+ρ and b are eliminated exactly at every step, rows are normalised inside the objective, and L-BFGS
+does the rest. The optimum may need more columns than the search began with (small penalties do):
+the dual bound tells, its own P and N are then a direction of descent, and the search goes on from
+the best mixture with twice the columns.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+
+from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.bounds.interior_point import SemidefiniteNorm, semidefinite_norm
+from qdeploy.training.losses import FloatArray
+from qdeploy.training.problem import TrainingProblem
+from qdeploy.training.relaxations import Relaxation, RelaxedSolution, relaxations
+from qdeploy.training.relaxations.dual import dual_point
+from qdeploy.training.relaxations.scale import ScaledPoint, best_scale
+
+__all__ = ["LowRankRelaxation"]
+
+LARGEST_ROUNDS = 40
+ROUND_STEPS = 300
+MEMORY = 20
+"""Pairs of steps and gradient changes that L-BFGS keeps."""
+SLOW = 1e-2
+"""A round that closes less than this share of the gap needs more columns."""
+START_NOISE = 1e-2
+SHORTEST_MIXTURE = 1e-6
+
+
+class LowRankRelaxation:
+    """L-BFGS on unit-row factors, with a dual bound after every round."""
+
+    name = "low-rank"
+
+    def solve(
+        self,
+        problem: TrainingProblem,
+        *,
+        rank: int | None = None,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+        time_limit: float | None = None,
+        progress: Progress = silent,
+    ) -> RelaxedSolution:
+        """Solve the relaxation; see `Relaxation.solve`. The rank is that of the beginning.
+
+        The solution found is returned with its dual bound even where the gap exceeds the tolerance.
+        """
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        dimension = problem.dimension
+        columns = min(dimension, rank or max(8, math.ceil(2 * math.sqrt(dimension))))
+        search = _Search(problem)
+        factors = search.start(columns, np.random.default_rng(seed))
+        bound, previous = -math.inf, math.inf
+        for number in range(1, LARGEST_ROUNDS + 1):
+            factors = search.descend(factors, deadline)
+            point = search.at(factors)
+            dual = dual_point(problem, point.residual, tolerance / 10)
+            bound = max(bound, dual.bound)
+            gap = (point.value - bound) / point.value if point.value > 0 else 0.0
+            progress(ProgressEvent("relaxation", number, None, {"value": point.value, "gap": gap}))
+            if gap <= tolerance or (deadline is not None and time.monotonic() > deadline):
+                break
+            if previous - point.value > SLOW * gap * point.value:
+                previous = point.value
+                continue
+            mixed = search.mix(factors, dual.norm)
+            if mixed is None:
+                break
+            factors, previous = mixed, math.inf
+        return RelaxedSolution(
+            value=point.value,
+            dual_bound=bound,
+            predictions=point.predictions,
+            intercept=point.intercept,
+            residual=point.residual,
+            rho=point.rho,
+            left=factors,
+            right=factors * _sides(factors),
+            multipliers=dual.norm.multipliers,
+        )
+
+
+_SOLVER: Relaxation = LowRankRelaxation()
+relaxations.register("low-rank")(_SOLVER)
+
+
+class _Search:
+    """The objective as a function of the factors [A | B], float64 (d, 2k)."""
+
+    def __init__(self, problem: TrainingProblem) -> None:
+        self._problem = problem
+        self._rho = 0.0
+
+    def start(self, columns: int, generator: np.random.Generator) -> FloatArray:
+        """The vectors of the norm of the empty network's residual, a little disturbed."""
+        empty = best_scale(self._problem, np.zeros(self._problem.samples))
+        norm = semidefinite_norm(self._problem.matrix(empty.residual), tolerance=1e-3)
+        factors = np.hstack([_factor(norm.positive, columns), _factor(norm.negative, columns)])
+        return _unit_rows(factors + START_NOISE * generator.standard_normal(factors.shape))
+
+    def at(self, factors: FloatArray) -> ScaledPoint:
+        """The best point with these unit-row factors."""
+        images = self._problem.inputs @ factors
+        return self._scaled((images * images) @ _sides(factors))
+
+    def descend(self, factors: FloatArray, deadline: float | None) -> FloatArray:
+        """Up to `ROUND_STEPS` steps of L-BFGS; unit-row factors again."""
+
+        def stop_in_time(_: FloatArray) -> None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise StopIteration
+
+        result = minimize(
+            self._value_and_gradient(factors.shape),
+            factors.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=stop_in_time,
+            options={"maxiter": ROUND_STEPS, "maxcor": MEMORY, "ftol": 1e-15, "gtol": 1e-12},
+        )
+        return _unit_rows(result.x.reshape(factors.shape))
+
+    def mix(self, factors: FloatArray, norm: SemidefiniteNorm) -> FloatArray | None:
+        """The best (1-t)·(P, N) + t·(those of the norm), with up to twice the columns.
+
+        The objective falls along this direction as long as the relaxed norm of G(r) exceeds λ.
+
+        Returns:
+            Unit-row factors, or None when rounding hides any descent.
+        """
+        inputs = self._problem.inputs
+        columns = factors.shape[1] // 2
+        blocks = [half @ half.T for half in (factors[:, :columns], factors[:, columns:])]
+        here = _quadratic(inputs, blocks[0] - blocks[1])
+        there = _quadratic(inputs, norm.positive - norm.negative)
+
+        def value(share: float) -> float:
+            return self._scaled((1 - share) * here + share * there).value
+
+        found = minimize_scalar(
+            value, bounds=(0.0, 1.0), method="bounded", options={"xatol": SHORTEST_MIXTURE}
+        )
+        share = float(found.x)
+        if not found.fun < value(0.0):
+            return None
+        wider = min(2 * columns, len(factors))
+        return _unit_rows(
+            np.hstack(
+                [
+                    _factor((1 - share) * own + share * other, wider)
+                    for own, other in zip(blocks, (norm.positive, norm.negative), strict=True)
+                ]
+            )
+        )
+
+    def _scaled(self, shape: FloatArray) -> ScaledPoint:
+        point = best_scale(self._problem, shape, self._rho)
+        self._rho = point.rho
+        return point
+
+    def _value_and_gradient(
+        self, form: tuple[int, ...]
+    ) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+        inputs = self._problem.inputs
+
+        def evaluate(flat: FloatArray) -> tuple[float, FloatArray]:
+            given = flat.reshape(form)
+            norms = np.linalg.norm(given, axis=1, keepdims=True)
+            factors = given / norms
+            sides = _sides(factors)
+            images = inputs @ factors
+            point = self._scaled((images * images) @ sides)
+            # ρ and b are optimal, so only the direct dependence counts (envelope theorem).
+            slope = -2 * point.rho * (inputs.T @ (point.residual[:, None] * images)) * sides
+            slope -= (slope * factors).sum(axis=1, keepdims=True) * factors
+            return point.value, (slope / norms).ravel()
+
+        return evaluate
+
+
+def _sides(factors: FloatArray) -> FloatArray:
+    """+1 for the columns of A, -1 for those of B."""
+    columns = factors.shape[1] // 2
+    return np.repeat([1.0, -1.0], columns)
+
+
+def _unit_rows(matrix: FloatArray) -> FloatArray:
+    rows: FloatArray = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return rows
+
+
+def _factor(matrix: FloatArray, columns: int) -> FloatArray:
+    """The leading columns of a factor of a semidefinite matrix, float64 (d, columns)."""
+    values, vectors = np.linalg.eigh(matrix)
+    leading: FloatArray = vectors[:, -columns:] * np.sqrt(np.maximum(values[-columns:], 0.0))
+    return leading
+
+
+def _quadratic(inputs: FloatArray, matrix: FloatArray) -> FloatArray:
+    """x̂ᵢᵀ M x̂ᵢ, (n,)."""
+    forms: FloatArray = ((inputs @ matrix) * inputs).sum(axis=1)
+    return forms
