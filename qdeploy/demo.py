@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdeploy.data import Dataset
 from qdeploy.errors import QDeployError
+from qdeploy.files import check_writable
+from qdeploy.model import Model
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.recipes import Recipe, Trained, c_name, load_recipe, train_recipe, zoo
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from qdeploy.checker import CheckResult
     from qdeploy.compiler import Artifact
 
-__all__ = ["DEMO_MODELS", "Demo", "Outcome", "carry_out", "run_demo"]
+__all__ = ["DEMO_MODELS", "Demo", "Outcome", "carry_out", "measure", "run_demo"]
 
 DEMO_MODELS = ("breast-cancer", "digits")
 
@@ -80,7 +83,6 @@ def run_demo(
         QDeployError: the folder exists, a recipe is missing, or a step fails.
     """
     from qdeploy.benchmark.report import CompileSummary, ReportSection, write_report
-    from qdeploy.files import check_writable
 
     started = time.perf_counter()
     check_writable(output, overwrite=overwrite)
@@ -119,6 +121,62 @@ def run_demo(
         overwrite=overwrite,
     )
     return Demo(outcomes, report, time.perf_counter() - started)
+
+
+def measure(
+    subject: "Model | Artifact",
+    output: Path,
+    *,
+    target: str = "cpu",
+    dataset: tuple[Dataset, Dataset] | None = None,
+    peers: Sequence[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> "BenchmarkReport":
+    """Benchmark one model and write its figures, its report and, where it was made, its artifact.
+
+    Args:
+        subject: a model, which is compiled first, or its artifact.
+        output: folder for benchmark.json, report.html and the artifact.
+        target: name of the target.
+        dataset: training and test rows; without them no accuracy and no float model.
+        peers: implementations beside qdeploy's; by default those of the target.
+        overwrite: whether the folder may exist; files of the same names are then replaced.
+        progress: told about every step.
+
+    Raises:
+        QDeployError: the folder exists, or a step fails.
+    """
+    from qdeploy.benchmark import bench
+    from qdeploy.benchmark.report import CompileSummary, ReportSection, write_report
+    from qdeploy.compiler import compile_model
+
+    check_writable(output, overwrite=overwrite)
+    if isinstance(subject, Model):
+        subject = compile_model(
+            subject, target, output / "artifact", overwrite=overwrite, progress=progress
+        )
+    figures = bench(
+        subject,
+        target=target,
+        dataset=dataset,
+        output=output,
+        peers=peers,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    model = subject.model
+    parts = zip(("train", "test"), dataset or (), strict=False)
+    section = ReportSection(
+        model=model,
+        title=model.name,
+        history=(),
+        scores={part: model.score(rows.features, rows.target) for part, rows in parts},
+        benchmark=figures,
+        compiled=CompileSummary.of(subject),
+    )
+    write_report(output / "report.html", [section], overwrite=overwrite)
+    return figures
 
 
 def carry_out(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["bench", "demo"]
 
 _COLUMNS = {
-    "latency_median": "latency,\nnative",
-    "latency_python_median": "from\nPython",
-    "throughput": "most a\nsecond",
+    "latency_median": "one call,\nnative",
+    "latency_python_median": "one call,\nPython",
+    "throughput": "most\nsamples",
     "energy": "energy",
     "accuracy": "test\naccuracy",
     "r2": "test R²",
@@ -65,7 +65,8 @@ def bench(
 
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --data sklearn:breast_cancer -o bench
     """
-    from qdeploy.benchmark import bench as measure
+    from qdeploy.benchmark import bench as time_only
+    from qdeploy.demo import measure
     from qdeploy.inference import load_any
     from qdeploy.model import Model
     from qdeploy.recipes import split_for
@@ -75,18 +76,22 @@ def bench(
     trained = subject if isinstance(subject, Model) else subject.model
     rows = split_for(trained, data, label=label, test_data=test_data) if data else None
     with terminal.progress() as progress:
-        report = measure(
-            subject,
-            target=target,
-            dataset=rows,
-            output=output,
-            peers=peers.split(",") if peers else None,
-            overwrite=force,
-            progress=progress,
-        )
+        named = peers.split(",") if peers else None
+        if output is None:
+            report = time_only(subject, target=target, dataset=rows, peers=named, progress=progress)
+        else:
+            report = measure(
+                subject,
+                output,
+                target=target,
+                dataset=rows,
+                peers=named,
+                overwrite=force,
+                progress=progress,
+            )
     lines: list[RenderableType] = [_figures_table(report), ""]
     lines += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
-    lines += [f"written to {output}"] if output else []
+    lines += [f"Figures and plots: {output / 'report.html'}"] if output else []
     terminal.result(report.model_dump(mode="json"), *lines)
 
 
@@ -173,7 +178,7 @@ def _figures_table(report: "BenchmarkReport") -> Table:
 
     names = list(dict.fromkeys(figure.implementation for figure in report.results))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("batch 1")
+    table.add_column("")
     chosen = {}
     for metric, heading in _COLUMNS.items():
         best: dict[str, Figure] = {}
@@ -191,7 +196,7 @@ def _figures_table(report: "BenchmarkReport") -> Table:
             if name not in best:
                 cells.append("")
                 continue
-            text = quantity(best[name].value, best[name].unit)
+            text = quantity(best[name].value, best[name].unit).replace("samples/s", "/ s")
             cells.append(f"{text} {best[name].obtained}" if len(tags) > 1 else text)
         table.add_row(name, *cells)
     return table

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qdeploy.cli.options import Json, Quiet
-from qdeploy.cli.terminal import Terminal, pairs
+from qdeploy.cli.terminal import Terminal, flat, pairs
 
 __all__ = ["doctor", "targets"]
 
@@ -56,7 +56,7 @@ def show(
     from qdeploy.targets import load_target
 
     values = load_target(name).model_dump(mode="json")
-    Terminal(json_output=json_output, quiet=False).result(values, pairs(*_flat(values)))
+    Terminal(json_output=json_output, quiet=False).result(values, pairs(*flat(values)))
 
 
 def doctor(json_output: Json = False, quiet: Quiet = False) -> None:
@@ -89,17 +89,3 @@ def doctor(json_output: Json = False, quiet: Quiet = False) -> None:
     terminal.result(values, table, "", verdict)
     if not healthy:
         raise typer.Exit(1)
-
-
-def _flat(values: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as lines of dotted key and text; empty ones are left out."""
-    lines: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            lines += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list | tuple):
-            if value:
-                lines.append((prefix + key, ", ".join(map(str, value))))
-        elif value is not None and value != "":
-            lines.append((prefix + key, str(value)))
-    return lines

@@ -1,15 +1,24 @@
 """``qdeploy inspect`` and ``qdeploy export``."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.table import Table
 
+from qdeploy.cli.figures import between_bounds, byte_count, percent_gap
 from qdeploy.cli.options import Force, Json, ModelFile, Quiet
-from qdeploy.cli.terminal import Terminal
+from qdeploy.cli.terminal import Terminal, flat, pairs
+
+if TYPE_CHECKING:
+    from qdeploy.inspection import ModelDescription
 
 __all__ = ["export", "inspect"]
+
+_MOST_LEVELS = 16
+"""Layers with more levels are shown by their range; --json has them all."""
 
 
 def inspect(model: ModelFile, json_output: Json = False) -> None:
@@ -20,8 +29,10 @@ def inspect(model: ModelFile, json_output: Json = False) -> None:
     from qdeploy import onnx
     from qdeploy.inspection import describe
 
-    description = describe(onnx.load(model))
-    Terminal(json_output=json_output, quiet=False).result(description, Table())
+    described = describe(onnx.load(model), model)
+    Terminal(json_output=json_output, quiet=False).result(
+        described.to_dict(), pairs(*_facts(described)), "", *_layers(described)
+    )
 
 
 def export(
@@ -46,7 +57,6 @@ def export(
     [bold]Example[/bold]:  qdeploy export cancer.onnx --front --tail -o complete.onnx
     """
     from qdeploy import onnx
-    from qdeploy.cli.figures import byte_count
     from qdeploy.files import check_writable
 
     check_writable(output, overwrite=force)
@@ -57,3 +67,62 @@ def export(
         {"model": str(written), "bytes": size, "front": front, "tail": tail},
         f"{written}: {byte_count(size)}",
     )
+
+
+def _facts(model: "ModelDescription") -> Iterator[tuple[str, str]]:
+    """The model as a whole, one fact a line."""
+    yield "name", model.name
+    outputs = ", ".join(map(str, model.labels))
+    yield "task", f"classify: {outputs}" if model.task == "classify" else f"regress: {outputs}"
+    taken = f"{model.inputs} int8 values"
+    yield "inputs", f"{taken}, of {model.features} features" if model.features else taken
+    if model.dropped_features:
+        yield "not used", ", ".join(model.dropped_features)
+    yield "scores", f"{model.outputs} of {model.score_type}, one unit is {model.scale:.6g}"
+    yield "neurons", str(model.neurons)
+    if model.file_bytes is not None:
+        yield "file", byte_count(model.file_bytes)
+    yield "weights", f"{byte_count(model.deployed_bytes)} as deployed"
+    for form, count in model.operations.items():
+        yield (
+            f"as {form.replace('_', ' ')}",
+            f"{count.additions} additions, {count.multiply_accumulates} multiply-accumulates",
+        )
+    proof = model.certificate
+    if proof is None:
+        yield "certificate", "none: this model came without one"
+    else:
+        objective, bound = between_bounds(proof.objective, proof.bound)
+        yield "certificate", f"objective {objective}, bound {bound} ({proof.samples} rows)"
+        yield "gap", f"{percent_gap(proof.gap)} claimed by {proof.method}; prove: qdeploy certify"
+        yield "loss", f"{proof.loss}, beta {proof.beta:.6g}, data {proof.data_digest[:16]}…"
+    for key, values in model.provenance.items():
+        told = flat(values) if isinstance(values, Mapping) else [("", str(values))]
+        yield f"from {key}", ", ".join(f"{name} {value}".strip() for name, value in told)
+
+
+def _layers(model: "ModelDescription") -> Iterator[RenderableType]:
+    """The layers as a table, then how often each weight level occurs."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("layer", "kind", "inputs", "width", "weights", "bits", "bytes"):
+        table.add_column(heading, justify="left" if heading == "kind" else "right")
+    table.add_column("accumulators", overflow="fold")
+    for number, layer in enumerate(model.layers, start=1):
+        numbers = (layer.inputs, layer.width, layer.weights, layer.bits)
+        table.add_row(
+            str(number),
+            layer.kind,
+            *map(str, numbers),
+            str(layer.weight_bytes + layer.bias_bytes),
+            ", ".join(f"{stage} {width}" for stage, width in layer.accumulators.items()),
+        )
+    yield table
+    yield ""
+    for number, layer in enumerate(model.layers, start=1):
+        levels = layer.levels
+        if levels is None or len(levels) > _MOST_LEVELS:
+            count = "over 256" if levels is None else len(levels)
+            yield (f"layer {number}: {count} levels from {layer.smallest} to {layer.largest}")
+        else:
+            shown = ", ".join(f"{count} of {value:+d}" for value, count in levels.items())
+            yield f"layer {number}: {shown}"

@@ -24,7 +24,7 @@ from qdeploy.cli.figures import jsonable, percent_gap
 from qdeploy.progress import Progress as ProgressCallable
 from qdeploy.progress import ProgressEvent, silent
 
-__all__ = ["Terminal", "own_warnings", "pairs", "say"]
+__all__ = ["Terminal", "flat", "own_warnings", "pairs", "say"]
 
 _PLAIN_WIDTH = 120
 _LINE_SECONDS = 10.0
@@ -48,6 +48,20 @@ def pairs(*rows: tuple[str, str]) -> Table:
     for name, text in rows:
         table.add_row(name, Text(text))
     return table
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as lines of dotted key and text; empty ones are left out."""
+    lines: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            if value:
+                lines.append((prefix + key, ", ".join(map(str, value))))
+        elif value is not None and value != "":
+            lines.append((prefix + key, str(value)))
+    return lines
 
 
 @contextmanager
