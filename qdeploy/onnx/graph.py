@@ -98,6 +98,11 @@ class CheckedGraph:
         for tensor in graph.initializer:
             if not tensor.name or tensor.name in self._tensors:
                 raise QDeployError(f"initialiser {shown(tensor.name)} is nameless or given twice")
+            if tensor.data_type not in TensorProto.DataType.values()[1:]:
+                raise QDeployError(
+                    f"initialiser {shown(tensor.name)} has the unknown element type "
+                    f"{tensor.data_type}"
+                )
             self._tensors[tensor.name] = tensor
         self.inputs = [item for item in graph.input if item.name not in self._tensors]
         self.outputs = list(graph.output)

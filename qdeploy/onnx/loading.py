@@ -49,6 +49,7 @@ def from_proto(proto: onnx.ModelProto, *, name: str = "model") -> Model:
     match = match_network(graph, graph.outputs[0].name)
     model = metadata.complete(match.network) if metadata else _bare_model(match, name)
     _check_source(graph, match, model)
+    _check_output_type(graph.outputs[0], match.score_dtype)
     if len(graph.outputs) == 2:
         _check_tail(graph, match, model)
     if graph.unused:
@@ -137,10 +138,24 @@ def _check_input(source: onnx.ValueInfoProto, element: int, kind: str, width: in
         raise QDeployError(
             f"the graph's input {shown(source.name)} must be {kind} of shape (batch, {width})"
         )
+    if dims[0].HasField("dim_value") and dims[0].dim_value < 1:
+        raise QDeployError(
+            f"the graph's input {shown(source.name)} declares {dims[0].dim_value} rows; leave the "
+            "number open"
+        )
     if dims[1].HasField("dim_value") and dims[1].dim_value != width:
         raise QDeployError(
             f"the graph's input {shown(source.name)} has {dims[1].dim_value} columns but the "
             f"layers take {width}"
+        )
+
+
+def _check_output_type(output: onnx.ValueInfoProto, dtype: str) -> None:
+    declared = output.type.tensor_type.elem_type
+    if declared != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)):
+        raise QDeployError(
+            f"the graph's output {shown(output.name)} is declared as element type {declared} but "
+            f"is {dtype}"
         )
 
 
@@ -149,7 +164,8 @@ def _check_tail(graph: CheckedGraph, match: Match, model: Model) -> None:
     expected = GraphBuilder()
     scores, output = graph.outputs[0].name, graph.outputs[1].name
     result = add_tail(expected, model.head, model.scale, Value(scores, match.score_dtype))
-    if not _same(expected, result.name, graph, output, {scores: scores}):
+    same_type = graph.outputs[1].type.tensor_type.elem_type == result.type.tensor_type.elem_type
+    if not same_type or not _same(expected, result.name, graph, output, {scores: scores}):
         raise QDeployError(
             f"the output {shown(output)} is not the {result.name} that the model's metadata "
             "describes; remove it, or export the file again"

@@ -373,9 +373,9 @@ REFUSED = {
         ),
         "fed by 'A', not by the graph's input",
     ),
-    "a type that the standard forbids": (
+    "an output of another type": (
         foreign(plain_nodes(), PLAIN, kind=TensorProto.FLOAT),
-        "breaks the ONNX standard",
+        "'y' is declared as element type 1 but is int32",
     ),
 }
 
@@ -414,7 +414,11 @@ BROKEN = {
     "values outside the type": (mistype, "values outside its 8-bit type"),
     "unknown element type": (
         lambda p: setattr(p.graph.initializer[0], "data_type", 99),
-        "element type 99",
+        "unknown element type 99",
+    ),
+    "a version of the format beyond ours": (
+        lambda p: setattr(p, "ir_version", 1000),
+        "breaks the ONNX standard",
     ),
     "no data": (lambda p: p.graph.initializer[0].ClearField("raw_data"), "is damaged|too few"),
     "a nameless tensor": (lambda p: p.graph.initializer[0].ClearField("name"), "nameless"),
