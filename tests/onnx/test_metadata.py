@@ -1,6 +1,7 @@
 import base64
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -47,6 +48,10 @@ def test_the_layout_is_the_documented_one(random_model):
         "multipliers",
     ]
     assert isinstance(certificate["outputs"][0]["norm_bound"], str)
+    manual = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text("utf-8")
+    for record in (texts, model, model["quantizer"], certificate, certificate["outputs"][0]):
+        for field in record:
+            assert f"`{field}`" in manual
 
 
 def test_the_metadata_of_a_usual_model_is_small(random_model):
