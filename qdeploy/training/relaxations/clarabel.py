@@ -17,8 +17,9 @@ from qdeploy.training.relaxations.scale import best_scale
 
 __all__ = ["ClarabelRelaxation"]
 
-ABSOLUTE = 1e-9
-"""Absolute tolerances of the solver; its objective is of the order of the number of samples."""
+TIGHT = 1e-10
+"""Tolerances of the solver, for an objective of at most 1: a gap of ε leaves an error of √ε in the
+residual, and with it in the dual bound."""
 
 EMPTY = 1e-12
 """A mean diagonal of P + N below this, in units of the problem, is the empty network."""
@@ -55,13 +56,14 @@ class ClarabelRelaxation:
         products = (problem.inputs[:, :, None] * problem.inputs[:, None, :]).reshape(
             problem.samples, -1
         )
-        # One unit of ρ changes a prediction by about this much: it keeps the cones near 1.
-        unit = float(np.sqrt(np.square(products).mean())) or 1.0
-        predictions = (products / unit) @ cp.vec(positive - negative, order="C") + intercept
-        objective = problem.loss.expression(predictions, problem.targets)
+        # λρ never exceeds the loss of the empty network: in that unit everything is near 1.
+        empty = best_scale(problem, np.zeros(problem.samples))
+        worst = empty.value or 1.0
+        unit = worst / problem.penalty
+        predictions = (unit * products) @ cp.vec(positive - negative, order="C") + intercept
+        objective = problem.loss.expression(predictions, problem.targets) / worst
         task = cp.Problem(
-            cp.Minimize(objective + (problem.penalty / unit) * rho),
-            [cp.diag(positive) + cp.diag(negative) == rho],
+            cp.Minimize(objective + rho), [cp.diag(positive) + cp.diag(negative) == rho]
         )
         progress(ProgressEvent("relaxation (clarabel)", 0, 1))
         limits = {} if time_limit is None else {"time_limit": time_limit}
@@ -71,9 +73,9 @@ class ClarabelRelaxation:
                 warnings.filterwarnings("ignore", "Solution may be inaccurate")
                 task.solve(
                     solver=cp.CLARABEL,
-                    tol_gap_rel=tolerance / 10,
-                    tol_gap_abs=ABSOLUTE,
-                    tol_feas=ABSOLUTE,
+                    tol_gap_rel=TIGHT,
+                    tol_gap_abs=TIGHT,
+                    tol_feas=TIGHT,
                     **limits,
                 )
         except cp.SolverError as error:
@@ -89,8 +91,9 @@ class ClarabelRelaxation:
         # The solution meets the constraints to rounding only: its directions are kept, with unit
         # rows, and the scale and intercept are solved for again.
         half = np.eye(dimension) / 2
-        empty = float(np.trace(positive.value) + np.trace(negative.value)) <= EMPTY * dimension
-        left, right = unit_vectors(*((half, half) if empty else (positive.value, negative.value)))
+        nothing = float(np.trace(positive.value) + np.trace(negative.value)) <= EMPTY * dimension
+        blocks = (half, half) if nothing else (positive.value, negative.value)
+        left, right = unit_vectors(*blocks)
         point = best_scale(
             problem, ((problem.inputs @ left) * (problem.inputs @ right)).sum(axis=1)
         )
