@@ -1,0 +1,116 @@
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qdeploy.compiler.processor import native_processor, runs_here
+from qdeploy.model import Classes, Model
+from qdeploy.native import build_shared
+from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+
+
+def make_network(
+    inputs: int,
+    neurons: int,
+    outputs: int,
+    *,
+    seed: int = 0,
+    weights: str = "signs",
+    readout: str = "dense",
+    amplitude: int = 100,
+    constant: int = 32,
+) -> QuantizedNetwork:
+    """A random network: ±1 or int8 weights; a readout that is dense, one-hot or mostly zero."""
+    rng = np.random.default_rng(seed)
+
+    def draw() -> np.ndarray:
+        if weights == "signs":
+            return rng.choice(np.array([-1, 1], dtype=np.int8), (neurons, inputs))
+        if weights == "extreme":
+            return rng.choice(np.array([-128, 127], dtype=np.int8), (neurons, inputs))
+        return rng.integers(-128, 128, (neurons, inputs)).astype(np.int8)
+
+    matrix = rng.integers(-amplitude, amplitude + 1, (neurons, outputs)).astype(np.int32)
+    if readout == "one-hot":
+        matrix *= np.eye(outputs, dtype=np.int32)[rng.integers(0, outputs, neurons)]
+    elif readout == "zero":
+        matrix[:] = 0
+    bias = (constant * rng.choice([-1, 1], (2, neurons))).astype(np.int32)
+    return QuantizedNetwork(
+        [
+            QuadraticLayer(draw(), draw(), bias[0], bias[1]),
+            ReadoutLayer(matrix, rng.integers(-(10**6), 10**6, outputs)),
+        ]
+    )
+
+
+def make_model(network: QuantizedNetwork, name: str = "toy") -> Model:
+    """A classifier around a network."""
+    labels = tuple(f"class {k}" for k in range(max(2, network.outputs)))
+    return Model(name, network, 0.5, Classes(labels))
+
+
+@pytest.fixture(scope="session")
+def network() -> Callable[..., QuantizedNetwork]:
+    return make_network
+
+
+@pytest.fixture(scope="session")
+def model() -> Callable[..., Model]:
+    return lambda *args, name="toy", **options: make_model(make_network(*args, **options), name)
+
+
+def aligned(array: np.ndarray, offset: int = 0) -> np.ndarray:
+    """A copy that starts `offset` bytes behind a 64-byte boundary."""
+    memory = np.empty(array.nbytes + 128, dtype=np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    view = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+class KernelLibrary:
+    """Kernels that are linked to a library without an entry file, to be called one by one."""
+
+    def __init__(self, sources: list[Path], folder: Path) -> None:
+        path = folder / "kernels.so"
+        build_shared(sources, path)
+        self._library = ctypes.CDLL(str(path))
+
+    def run(self, symbol, kernel, x, tile, *, batch: bool) -> np.ndarray:
+        """Scores of x: all at once by a batch function, or one by one."""
+        network = kernel.network
+        scores = np.zeros((len(x), network.outputs), dtype=network.score_dtype)
+        pieces = [slice(0, len(x))] if batch else [slice(k, k + 1) for k in range(len(x))]
+        for number, piece in enumerate(pieces):
+            inputs = aligned(x[piece], 1 + number % 7)
+            output = aligned(scores[piece], scores.itemsize)
+            # Scratch memory holds rubbish on entry: the kernel must not depend on it.
+            scratch = [
+                np.full(item.bytes, 0x5A, dtype=np.uint8) for item in kernel.scratch(tile)
+            ]
+            arrays = [inputs, *(c.values for c in kernel.constants), output, *scratch]
+            arguments = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
+            if batch:
+                arguments.append(ctypes.c_int64(len(inputs)))
+            getattr(self._library, symbol)(*arguments)
+            scores[piece] = output
+        return scores
+
+
+@pytest.fixture(scope="session")
+def kernel_library() -> type[KernelLibrary]:
+    return KernelLibrary
+
+
+@pytest.fixture(scope="session")
+def runnable():
+    """Skip the test where this machine cannot run code for a processor."""
+
+    def check(processor) -> None:
+        if processor.architecture != native_processor().architecture or not runs_here(processor):
+            pytest.skip("this machine lacks the instructions")
+
+    return check
