@@ -155,6 +155,7 @@ class Model:
         if isinstance(self.head, Classes):
             return float((predicted == target).mean())
         truth = np.asarray(target, dtype=np.float64).reshape(len(predicted), -1)
-        error = ((truth - predicted.reshape(truth.shape)) ** 2).sum(axis=0)
+        values = predicted.astype(np.float64).reshape(truth.shape)
+        error = ((truth - values) ** 2).sum(axis=0)
         spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
         return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())

@@ -52,6 +52,19 @@ def test_numbers_are_scaled_back():
     assert two.predict(x).tolist() == [[22.0, 12.0], [5.0, -5.0]]
 
 
+def test_score_is_the_share_of_right_classes_or_the_mean_r_squared():
+    x = np.array([[1, 1], [2, 1], [-1, 3], [0, 5]], dtype=np.int8)
+    classifier = Model("m", network(1), 1.0, Classes(("no", "yes")))
+    assert classifier.score(x, np.array(["yes", "no", "no", "no"])) == 0.75
+    numbers = Model("m", network(2), 1.0, Numbers(("y", "z"), (0.0, 0.0), (1.0, 1.0)))
+    exact = numbers.predict(x)
+    assert numbers.score(x, exact) == 1.0
+    assert (
+        numbers.score(x, np.column_stack([exact[:, 0], [0.0, 0.0, 0.0, 4.0]]))
+        == (1 + (1 - (4 + 16 + 36 + 16) / 12)) / 2
+    )
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
