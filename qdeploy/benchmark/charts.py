@@ -25,6 +25,9 @@ __all__ = ["Bar", "Line", "TrainingPoint", "bars", "dots", "lines", "training_cu
 WIDTH = 5.4
 """Inches at 72 points: about 390 points, the width of a telephone."""
 
+FOCUS = 2.5
+"""Training curves are cut above so many times the final objective."""
+
 INK, MUTED, GRID, OWN, OTHER, BOUND = (f"#0000{place:02x}" for place in range(1, 7))
 SERIES = tuple(f"#0001{place:02x}" for place in range(8))
 _VARIABLES = {
@@ -97,8 +100,7 @@ def bars(rows: Sequence[Bar], unit: str, *, title: str) -> str:
         title: what a screen reader says.
     """
     with _style(title):
-        drawing, axes = _rows(rows, unit)
-        axes.set_xscale("log")
+        drawing, axes = _rows(rows, unit, scale="log")
         start = 10.0 ** math.floor(math.log10(min(_ends(rows))) - 0.15)
         for place, row in enumerate(reversed(rows)):
             firm, color = row.obtained == "measured", _color(row)
@@ -126,7 +128,7 @@ def dots(rows: Sequence[Bar], unit: str, *, title: str) -> str:
         title: what a screen reader says.
     """
     with _style(title):
-        drawing, axes = _rows(rows, unit)
+        drawing, axes = _rows(rows, unit, scale="linear")
         low, high = min(_ends(rows)), max(_ends(rows))
         margin = 0.06 * (high - low) or 0.01
         for place, row in enumerate(reversed(rows)):
@@ -181,6 +183,11 @@ def training_curve(history: Sequence[TrainingPoint], *, title: str) -> str:
         axes.step(seconds, bound, where="post", color=BOUND, linewidth=2.4, label="proven bound")
         axes.plot(seconds[-1:], objective[-1:], "o", color=OWN, markersize=5)
         axes.plot(seconds[-1:], bound[-1:], "o", color=BOUND, markersize=5)
+        # Early networks and bounds are far off; what matters is where the two lines end.
+        top = min(max(objective), FOCUS * objective[-1]) or 1.0
+        bottom = max(min(bound), 0.0)
+        margin = 0.05 * (top - bottom)
+        axes.set_ylim(bottom - margin, top + margin)
         _legend(axes, columns=2)
         neurons = [point.neurons for point in history]
         width.step(seconds, neurons, where="post", color=MUTED, linewidth=1.8)
@@ -193,10 +200,11 @@ def training_curve(history: Sequence[TrainingPoint], *, title: str) -> str:
         return _svg(drawing, title)
 
 
-def _rows(rows: Sequence[Bar], unit: str) -> "tuple[Drawing, Axes]":
+def _rows(rows: Sequence[Bar], unit: str, scale: str) -> "tuple[Drawing, Axes]":
     """Everything about a chart of rows but its marks: labels, values, intervals, axes."""
     drawing = _drawing(0.52 * len(rows) + 0.4)
     axes = drawing.subplots()
+    axes.set_xscale(scale)
     frame = axes.get_yaxis_transform()
     for place, row in enumerate(reversed(rows)):
         if row.low is not None and row.high is not None:

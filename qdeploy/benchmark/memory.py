@@ -15,7 +15,10 @@ def artifact_sizes(artifact: "Artifact") -> Mapping[str, Size]:
     """Code, weights and scratch by metric name."""
     memory = artifact.manifest.memory
     return {
-        "flash_code": Size(memory.code_bytes, "sections of machine code in the C library"),
-        "flash_weights": Size(memory.weight_bytes, "read-only data of the C library"),
-        "ram_scratch": Size(memory.scratch_bytes, "working memory of one call at batch 1"),
+        "flash_code": Size(memory.code, "machine code of the C library"),
+        "flash_weights": Size(memory.constants, "read-only data of the C library"),
+        "ram_scratch": Size(
+            memory.scratch + memory.writable,
+            "stack for working memory in the larger of the two functions, and writable data",
+        ),
     }

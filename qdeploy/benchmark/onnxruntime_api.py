@@ -154,6 +154,8 @@ class NativeSession:
         self.close()
 
     def _tensor(self, array: NDArray[Any]) -> ctypes.c_void_p:
+        if not array.flags.c_contiguous:
+            raise ValueError("onnxruntime reads and writes contiguous arrays only")
         shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         return self._create(
             _Slot.CREATE_TENSOR_WITH_DATA,

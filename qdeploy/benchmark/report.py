@@ -160,17 +160,18 @@ def _cards(section: ReportSection) -> list[_Card]:
     for metric, label in (("accuracy", "test accuracy"), ("r2", "test R²")):
         cards += [_card(label, figure) for figure in report.find(metric, implementation=OWN)]
     if certificate is not None:
-        remark = f"of the best network of any width ({certificate.method})"
+        remark = f"to the best network of any width, by {certificate.method}"
         value = wording.percent_up(certificate.gap)
         cards.append(_Card("gap at most", value, "proven", remark))
     for figure in report.find("latency_median", implementation=OWN):
         cards.append(_card("one inference", figure))
     for ratio in report.compare():
         if ratio.implementation == RIVAL:
-            remark = f"than {RIVAL}, {wording.times(ratio.low)} to {wording.times(ratio.high)}"
-            cards.append(_Card("faster", wording.times(ratio.ratio), ratio.obtained, remark))
+            remark = f"{wording.times(ratio.low)} to {wording.times(ratio.high)}"
+            value = wording.times(ratio.ratio)
+            cards.append(_Card(f"faster than {RIVAL}", value, ratio.obtained, remark))
     for figure in report.find("energy", implementation=OWN):
-        cards.append(_card("energy of one inference", figure))
+        cards.append(_card("energy an inference", figure))
     flash = wording.quantity(section.compiled.flash_bytes, "B")
     scratch = wording.quantity(section.compiled.ram_bytes, "B")
     cards.append(_Card("code and weights", flash, "measured", f"and {scratch} of scratch"))
@@ -230,7 +231,7 @@ def _charts(section: ReportSection) -> list[_Chart]:
             "energy",
             "Energy of one inference",
             "Hatched bars are estimates from latency and the power of a busy core; whiskers: "
-            "error band. Logarithmic axis.",
+            "error band. Float models are called from Python. Logarithmic axis.",
         ),
     ):
         figures = report.find(metric)
@@ -277,13 +278,13 @@ def _memory(report: BenchmarkReport, name: str) -> tuple[str, str, str]:
     heading = "Bytes"
     labels = {
         "flash_code": "code",
-        "flash_weights": "weights and constants",
+        "flash_weights": "weights",
         "ram_scratch": "scratch",
         "model_bytes": "model",
     }
     rows = [
         Bar(
-            f"{report.titles[figure.implementation]}: {label}",
+            f"{figure.implementation}: {label}",
             figure.value,
             None,
             None,

@@ -69,7 +69,8 @@ def make_context(artifact: "Artifact", dataset: tuple[Dataset, Dataset] | None) 
     train, test = dataset
     rows = np.arange(POOL_SAMPLES) % len(test.features)
     features = np.ascontiguousarray(test.features[rows])
-    return Context(model, artifact, model.quantize(features), features, train, test)
+    inputs = np.ascontiguousarray(model.quantize(features))
+    return Context(model, artifact, inputs, features, train, test)
 
 
 def prepare(

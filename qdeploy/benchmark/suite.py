@@ -62,7 +62,6 @@ class _Plan:
     """The target's benchmark definition, with what the caller changed.
 
     Attributes:
-        target: name of the target.
         batches: batch sizes, 1 first.
         quantiles: share by metric name.
         schedule: time and rounds.
@@ -72,7 +71,6 @@ class _Plan:
         power: of a busy core.
     """
 
-    target: str
     batches: tuple[int, ...]
     quantiles: Mapping[str, float]
     schedule: Schedule
@@ -130,14 +128,14 @@ def bench(
         subjects, skipped = prepare(context, plan.batches, plan.peers, plan.named, stack, progress)
         timers = make_timers(context, subjects)
         samples = interleave(timers, plan.schedule, progress=progress)
-        sheet = FigureSheet(plan.target)
+        sheet = FigureSheet(artifact.target)
         _times(sheet, subjects, samples, plan.quantiles)
         meter_notes = _energies(sheet, subjects, timers, samples, plan, progress)
         _weights(sheet, subjects, context)
         titles = {subject.peer.name: subject.peer.title(context) for subject in subjects}
     report = BenchmarkReport(
         model=context.model.name,
-        target=plan.target,
+        target=artifact.target,
         started=started,
         finished=_now(),
         results=tuple(sheet.figures),
@@ -163,9 +161,10 @@ def _plan(target: str, seconds: float | None, peers: Sequence[str] | None) -> _P
             f"the benchmark definition of target {described.name!r} asks for {unknown[0]}, which "
             f"is no metric; known are {', '.join(METRICS)}"
         )
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise QDeployError(f"seconds for each measurement must be positive, not {seconds:g}")
     others = definition.peers if peers is None else tuple(peers)
     return _Plan(
-        target=described.name,
         batches=definition.batches,
         quantiles=quantiles,
         schedule=Schedule(seconds or definition.seconds, definition.rounds),

@@ -1,6 +1,7 @@
 """Figures as words for people: units with prefixes, and the certificate in two sentences."""
 
 import math
+from decimal import ROUND_CEILING, Decimal
 
 from qdeploy.certificate import Certificate
 
@@ -54,14 +55,10 @@ def times(ratio: float) -> str:
 
 
 def percent_up(share: float) -> str:
-    """A share in percent, rounded up to two significant digits: never less than it is."""
-    if share <= 0:
-        return "0 %"
-    percent = 100 * share
-    places = max(0, 1 - math.floor(math.log10(percent)))
-    # The tolerance keeps 0.47 from becoming 0.48 for the last bit of a product.
-    up = math.ceil(percent * 10**places * (1 - 1e-12)) / 10**places
-    return f"{up:.{places}f} %"
+    """A share in percent, rounded up: two decimals, more where it is below 0.1 %."""
+    exact = Decimal(share) * 100
+    places = max(2, 1 - exact.adjusted()) if exact else 2
+    return f"{exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_CEILING):f} %"
 
 
 def certificate_sentences(certificate: Certificate | None) -> tuple[str, ...]:
@@ -77,14 +74,13 @@ def certificate_sentences(certificate: Certificate | None) -> tuple[str, ...]:
         claim = "The bound found here is too weak to say how far from the best it is."
     else:
         claim = (
-            f"The objective of this network ({certificate.objective:.6g}) is within "
-            f"{percent_up(certificate.gap)} of the best that any network of its kind can reach "
-            "on the training rows, whatever its width."
+            f"No network of this kind, however wide, can lower the training objective of this one "
+            f"({certificate.objective:.6g}) by more than {percent_up(certificate.gap)}."
         )
     parts = f", output by output ({outputs} of them)" if outputs > 1 else ""
     return (
         claim,
-        f"No network of that kind gets below {certificate.bound:.6g}; this was proven "
+        f"The lower bound on all of them, {certificate.bound:.6g}, was proven "
         f"{_METHODS[certificate.method]}{parts}.",
         f"The objective is the {loss} loss plus {penalty} times the sum of the absolute readout "
         "weights. The proof is about training, not about rows that the network has not seen.",

@@ -49,3 +49,17 @@ def make_model(outputs: int = 1, seed: int = 0) -> tuple[Model, tuple[Dataset, D
 @pytest.fixture(scope="session")
 def tiny() -> tuple[Model, tuple[Dataset, Dataset]]:
     return make_model()
+
+
+@pytest.fixture(scope="session")
+def artifact(tiny, tmp_path_factory):
+    from qdeploy.compiler import compile_model
+
+    return compile_model(tiny[0], "cpu", tmp_path_factory.mktemp("compiled") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def report(artifact, tiny):
+    from qdeploy.benchmark import bench
+
+    return bench(artifact, dataset=tiny[1], seconds=0.006)

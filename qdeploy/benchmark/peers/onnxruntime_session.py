@@ -41,6 +41,7 @@ class _Session(Prepared):
         library = find_library()
         if library is None:
             return None
+        inputs = np.ascontiguousarray(inputs)
         network = self._model.network
         scores = np.empty((inputs.shape[1], network.outputs), dtype=network.score_dtype)
         if not self._native:

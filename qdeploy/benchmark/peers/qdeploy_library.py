@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qdeploy.benchmark.harness import BatchState, HarnessTimer, PredictState
 from qdeploy.benchmark.memory import artifact_sizes
 from qdeploy.benchmark.peers import PEERS, Context, Native, Peer, Prepared, Size
+from qdeploy.runners.host import load_private
 
 
 class _Library(Prepared):
@@ -17,7 +18,7 @@ class _Library(Prepared):
         self._artifact = context.artifact
         self._network = context.model.network
         self._name = context.model.name
-        self._library = ctypes.CDLL(str(context.artifact.library))
+        self._library = load_private(context.artifact.library)
 
     def run(self, x: NDArray[Any]) -> NDArray[Any]:
         return self._artifact.scores(x)
@@ -26,6 +27,7 @@ class _Library(Prepared):
         return self._artifact.run(features)
 
     def native(self, inputs: NDArray[np.int8]) -> Native:
+        inputs = np.ascontiguousarray(inputs)
         pool, batch, width = inputs.shape
         scores = np.empty((batch, self._network.outputs), dtype=self._network.score_dtype)
         function = f"{self._name}_predict" if batch == 1 else f"{self._name}_predict_batch"

@@ -1,0 +1,65 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qdeploy.benchmark.wording import certificate_sentences, percent_up, quantity, times
+from qdeploy.certificate import Certificate, OutputCertificate
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (9.73e-8, "s", "97.3 ns"),
+        (1e-6, "s", "1.00 µs"),
+        (9.999e-7, "s", "1.00 µs"),
+        (0.0, "J", "0 J"),
+        (1.2e-7, "J", "120 nJ"),
+        (2100, "B", "2100 B"),
+        (123456, "B", "123 kB"),
+        (0.98249, "fraction", "98.2 %"),
+        (0.5, "1", "0.500"),
+        (-0.25, "1", "-0.250"),
+        (1.234e7, "samples/s", "12.3 M samples/s"),
+        (999.0, "samples/s", "999 samples/s"),
+    ],
+)
+def test_quantities_read_well(value, unit, text):
+    assert quantity(value, unit) == text
+
+
+@given(st.floats(1e-11, 1e9))
+def test_three_digits_are_kept(value):
+    figure, unit = quantity(value, "s").split()
+    prefix = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1, "m": 1e-3, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
+    assert float(figure) * prefix[unit[:-1]] == pytest.approx(value, rel=0.006)
+    assert len(figure.replace(".", "")) <= 4
+
+
+@given(st.floats(1e-9, 1.0))
+def test_a_gap_is_never_made_smaller(share):
+    shown = float(percent_up(share).removesuffix(" %")) / 100
+    assert share <= shown * (1 + 1e-15)
+    assert shown - share <= max(1.01e-4, 0.11 * share)
+
+
+def test_ratios():
+    assert (times(38.4), times(1.23)) == ("38×", "1.2×")
+
+
+def test_a_certificate_says_what_it_proves_and_how():
+    output = OutputCertificate(2.0, 1.9, 5, np.zeros(2, np.int16), None)
+    certificate = Certificate("enumeration", "squared", 0.1, 0.7, 0.03125, 32, "0" * 64, (output,))
+    text = " ".join(certificate_sentences(certificate))
+    assert "by more than 5.01 %" in text
+    assert "every sign pattern" in text
+    several = dataclasses.replace(certificate, method="sdp", outputs=(output, output))
+    text = " ".join(certificate_sentences(several))
+    assert "output by output (2 of them)" in text
+    assert "semidefinite" in text
+
+
+def test_no_certificate_claims_nothing():
+    assert "nothing is known" in certificate_sentences(None)[0]
