@@ -137,7 +137,7 @@ class _Counter:
                     self.totals["bytes_read"] += times * bits * lanes / 8
         elif isinstance(node, Call):
             arguments = list(node.args)
-            if str(node.op).endswith("llvm_pure_intrin"):
+            if node.op.name == "tirx.call_llvm_pure_intrin":
                 arguments = arguments[1:]
                 # A reduction narrows its operand step by step; a dot product is one instruction.
                 reduces = len(arguments) == 1

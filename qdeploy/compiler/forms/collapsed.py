@@ -70,7 +70,9 @@ class _CollapsedKernel:
 
         def once(start: int, inputs: int) -> None:
             if inputs:
-                tir.copy_inputs(target, offset + start, operands.x, row, inputs, convert, 32)
+                tir.copy_inputs(
+                    target, offset + start, operands.x, row, inputs, convert, self._isa.copy_lanes
+                )
 
         end = self._elements
         for start in range(min(2 * size, end), end):

@@ -108,7 +108,13 @@ class _MatrixKernel:
             for index in range(self.network.inputs, width):
                 tir.store(target, tirx.const(0, target.dtype), sample * width + index, 1)
             tir.copy_inputs(
-                target, sample * width, operands.x, row + sample, self.network.inputs, convert, 32
+                target,
+                sample * width,
+                operands.x,
+                row + sample,
+                self.network.inputs,
+                convert,
+                self._isa.copy_lanes,
             )
 
     def _sums(

@@ -116,7 +116,13 @@ class _PairSumsKernel:
             for index in range(self.network.inputs, width):
                 tir.store(target, tir.constant(0, "int16", 1), sample * width + index, 1)
             tir.copy_inputs(
-                target, sample * width, operands.x, row + sample, self.network.inputs, convert, 32
+                target,
+                sample * width,
+                operands.x,
+                row + sample,
+                self.network.inputs,
+                convert,
+                self._isa.copy_lanes,
             )
 
         def sums(block: Any) -> Sequence[Sequence[tuple[Any, Any]]]:
