@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "Line", "TrainingPoint", "bars", "dots", "lines", "training_curve"]
 
-WIDTH = 5.4
-"""Inches at 72 points: about 390 points, the width of a telephone."""
+WIDTH = 4.9
+"""Inches at 72 points: about 350 points, the width of a telephone."""
 
 FOCUS = 2.5
 """Training curves are cut above so many times the final objective."""
@@ -252,7 +252,7 @@ def _quantity_ticks(axis: Any, unit: str) -> None:
 def _tick(value: float, unit: str) -> str:
     """A short tick label: "100 ns", "10 k", "90 %"."""
     if unit == "fraction":
-        return f"{100 * value:.0f} %"
+        return f"{100 * value:.4g} %"
     text = quantity(value, "1/s" if unit == "samples/s" else unit)
     figure, _, rest = text.partition(" ")
     return f"{float(figure):g} {rest.removesuffix('1/s')}".strip()
@@ -279,7 +279,7 @@ def _style(title: str) -> AbstractContextManager[Any]:
             "svg.hashsalt": title,
             "text.parse_math": False,
             "svg.fonttype": "none",
-            "font.size": 10.5,
+            "font.size": 11,
             "axes.labelcolor": MUTED,
             "xtick.color": MUTED,
             "ytick.color": MUTED,

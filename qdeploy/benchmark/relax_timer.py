@@ -1,5 +1,6 @@
 """Times a function of a TVM Relax VM with TVM's own evaluator, which loops in C++."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,10 @@ class RelaxTimer:
 
     def measure(self, calls: int, groups: int, warm_seconds: float = 0.0) -> NDArray[np.float64]:
         """Mean seconds a call of each group, (groups,), after warming up."""
-        warmed = 0.0
-        while warmed < warm_seconds:
-            warmed += calls * float(self._evaluate(calls, 1)[0])
+        warm_until, warm_calls = time.perf_counter() + warm_seconds, calls
+        while time.perf_counter() < warm_until:
+            self._evaluate(warm_calls, 1)
+            warm_calls *= 2
         # A few evaluations of many repeats each: setting one up costs more than a short group.
         shares = np.array_split(np.arange(groups), min(groups, len(self._inputs), 8))
         return np.concatenate([self._evaluate(calls, share.size) for share in shares])

@@ -164,32 +164,35 @@ def _cards(section: ReportSection) -> list[_Card]:
         value = wording.percent_up(certificate.gap)
         cards.append(_Card("gap at most", value, "proven", remark))
     for figure in report.find("latency_median", implementation=OWN):
-        cards.append(_card("one inference", figure))
+        cards.append(_card("latency", figure, "an inference, "))
     for ratio in report.compare():
         if ratio.implementation == RIVAL:
-            remark = f"{wording.times(ratio.low)} to {wording.times(ratio.high)}"
+            remark = f"as long, {wording.times(ratio.low)} to {wording.times(ratio.high)}"
             value = wording.times(ratio.ratio)
-            cards.append(_Card(f"faster than {RIVAL}", value, ratio.obtained, remark))
+            cards.append(_Card(f"{RIVAL} takes", value, ratio.obtained, remark))
     for figure in report.find("energy", implementation=OWN):
-        cards.append(_card("energy an inference", figure))
+        cards.append(_card("energy", figure, "an inference, "))
     flash = wording.quantity(section.compiled.flash_bytes, "B")
     scratch = wording.quantity(section.compiled.ram_bytes, "B")
     cards.append(_Card("code and weights", flash, "measured", f"and {scratch} of scratch"))
     return cards
 
 
-def _card(label: str, figure: Figure) -> _Card:
-    return _Card(
-        label, wording.quantity(figure.value, figure.unit), figure.obtained, _interval(figure)
-    )
+def _card(label: str, figure: Figure, remark: str = "") -> _Card:
+    value = wording.quantity(figure.value, figure.unit)
+    return _Card(label, value, figure.obtained, remark + _interval(figure))
 
 
 def _interval(figure: Figure) -> str:
+    """Both ends, with the unit once where they share it; empty where there is no interval."""
     if figure.low is None or figure.high is None:
         return ""
     low = wording.quantity(figure.low, figure.unit)
     high = wording.quantity(figure.high, figure.unit)
-    return low if low == high else f"{low} to {high}"
+    if low == high:
+        return low
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(f' {unit}') else low} to {high}"
 
 
 def _charts(section: ReportSection) -> list[_Chart]:
@@ -216,6 +219,7 @@ def _charts(section: ReportSection) -> list[_Chart]:
             "Float models of scikit-learn on the same rows; whiskers: 95 % interval for a test set "
             "of this size.",
         )
+    add(*_memory(report, name))
     for metric, heading, caption in (
         (
             "latency_median",
@@ -239,7 +243,6 @@ def _charts(section: ReportSection) -> list[_Chart]:
             unit = METRICS[metric].unit
             add(heading, bars(_bars(report, figures), unit, title=f"{name}: {heading}"), caption)
     add(*_throughput(report, name))
-    add(*_memory(report, name))
     return charts
 
 

@@ -55,10 +55,13 @@ def times(ratio: float) -> str:
 
 
 def percent_up(share: float) -> str:
-    """A share in percent, rounded up: two decimals, more where it is below 0.1 %."""
+    """A share in percent, rounded up: two decimals, more where it is below 0.1 %.
+
+    The space does not break.
+    """
     exact = Decimal(share) * 100
     places = max(2, 1 - exact.adjusted()) if exact else 2
-    return f"{exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_CEILING):f} %"
+    return f"{exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_CEILING):f}\u00a0%"
 
 
 def certificate_sentences(certificate: Certificate | None) -> tuple[str, ...]:

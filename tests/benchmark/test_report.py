@@ -107,7 +107,7 @@ def test_references_inside_drawings_are_met(page):
 
 
 def test_the_proof_is_in_words(page):
-    assert "by more than 0.34 %" in page
+    assert "by more than 0.34\u00a0%" in page
     assert "every sign pattern" in page
 
 

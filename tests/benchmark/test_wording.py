@@ -40,7 +40,7 @@ def test_three_digits_are_kept(value):
 
 @given(st.floats(1e-9, 1.0))
 def test_a_gap_is_never_made_smaller(share):
-    shown = float(percent_up(share).removesuffix(" %")) / 100
+    shown = float(percent_up(share).removesuffix("\u00a0%")) / 100
     assert share <= shown * (1 + 1e-15)
     assert shown - share <= max(1.01e-4, 0.11 * share)
 
@@ -53,7 +53,7 @@ def test_a_certificate_says_what_it_proves_and_how():
     output = OutputCertificate(2.0, 1.9, 5, np.zeros(2, np.int16), None)
     certificate = Certificate("enumeration", "squared", 0.1, 0.7, 0.03125, 32, "0" * 64, (output,))
     text = " ".join(certificate_sentences(certificate))
-    assert "by more than 5.01 %" in text
+    assert "by more than 5.01\u00a0%" in text
     assert "every sign pattern" in text
     several = dataclasses.replace(certificate, method="sdp", outputs=(output, output))
     text = " ".join(certificate_sentences(several))
