@@ -186,7 +186,7 @@ def training_curve(history: Sequence[TrainingPoint], *, title: str) -> str:
         # Early networks and bounds are far off; what matters is where the two lines end.
         top = min(max(objective), FOCUS * objective[-1]) or 1.0
         bottom = max(min(bound), 0.0)
-        margin = 0.05 * (top - bottom)
+        margin = 0.05 * (top - bottom) or 0.05 * top
         axes.set_ylim(bottom - margin, top + margin)
         _legend(axes, columns=2)
         neurons = [point.neurons for point in history]
