@@ -17,7 +17,7 @@ from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model
-from qdeploy.progress import Progress, silent
+from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.ranges import BETA, GAP, NEURONS, SEED, TEST_SIZE, TIME_LIMIT, auto_or
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
     Raises:
         QDeployError: the data or the options are unusable.
     """
+    progress(ProgressEvent("reading the data", 0))
     from qdeploy.training.trainer import train
 
     rows, held_out = recipe.read()

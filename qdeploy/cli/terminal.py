@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from qdeploy.cli.figures import jsonable, percent_gap
@@ -136,9 +136,16 @@ class _Bar:
             TextColumn("{task.fields[share]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}", markup=False, style="dim"),
+            # Only the figures give way when the terminal is narrow.
+            TextColumn(
+                "{task.fields[detail]}",
+                markup=False,
+                style="dim",
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=_messages,
             transient=True,
+            expand=True,
         )
         self._stage: str | None = None
         self._task = self._progress.add_task("", total=None, visible=False, share="", detail="")
