@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdeploy.training.rounding import (
@@ -37,6 +37,7 @@ def test_zero_has_a_sign():
 
 
 @given(seed=st.integers(0, 10**6), dimension=st.integers(1, 12), columns=st.integers(1, 8))
+@settings(deadline=None)
 def test_krivine_gram_is_semidefinite_with_unit_diagonal(seed, dimension, columns):
     generator = np.random.default_rng(seed)
     left, right = (unit_rows(generator, dimension, columns) for _ in range(2))
@@ -66,6 +67,7 @@ def test_expected_products(sample, expectation):
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 20), dimension=st.integers(1, 5))
+@settings(deadline=None)
 def test_canonical_form_is_the_same_neuron(seed, count, dimension):
     left, right = random_signs(seed, count, dimension), random_signs(seed + 1, count, dimension)
     canonical = canonicalize(left, right)
@@ -79,6 +81,7 @@ def test_canonical_form_is_the_same_neuron(seed, count, dimension):
 
 
 @given(seed=st.integers(0, 10**6), dimension=st.integers(1, 6))
+@settings(deadline=None)
 def test_equivalent_pairs_have_one_form(seed, dimension):
     u, v = random_signs(seed, 1, dimension), random_signs(seed + 1, 1, dimension)
     forms = [(u, v), (v, u), (-u, -v), (-v, -u), (-u, v), (u, -v), (v, -u), (-v, u)]
@@ -91,6 +94,7 @@ def test_equivalent_pairs_have_one_form(seed, dimension):
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 40), dimension=st.integers(1, 4))
+@settings(deadline=None)
 def test_distinct_keeps_each_neuron_once_in_order(seed, count, dimension):
     left, right = random_signs(seed, count, dimension), random_signs(seed + 1, count, dimension)
     u, v, first = distinct(left, right)
