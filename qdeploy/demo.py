@@ -67,7 +67,7 @@ class Demo:
 def run_demo(
     output: Path,
     *,
-    names: Sequence[str] = DEMO_MODELS,
+    names: Sequence[str] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Demo:
@@ -75,7 +75,7 @@ def run_demo(
 
     Args:
         output: folder for the models, artifacts, figures and report.html.
-        names: models of the zoo.
+        names: models of the zoo; by default `DEMO_MODELS`.
         overwrite: whether the folder may exist; files of the same names are then replaced.
         progress: told about every step.
 
@@ -86,7 +86,7 @@ def run_demo(
 
     started = time.perf_counter()
     check_writable(output, overwrite=overwrite)
-    known = zoo()
+    names, known = names or DEMO_MODELS, zoo()
     missing = [name for name in names if name not in known]
     if missing:
         raise QDeployError(
@@ -130,6 +130,7 @@ def measure(
     target: str = "cpu",
     dataset: tuple[Dataset, Dataset] | None = None,
     peers: Sequence[str] | None = None,
+    seconds: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> "BenchmarkReport":
@@ -141,6 +142,7 @@ def measure(
         target: name of the target.
         dataset: training and test rows; without them no accuracy and no float model.
         peers: implementations beside qdeploy's; by default those of the target.
+        seconds: for each implementation and batch size; by default the target's.
         overwrite: whether the folder may exist; files of the same names are then replaced.
         progress: told about every step.
 
@@ -162,6 +164,7 @@ def measure(
         dataset=dataset,
         output=output,
         peers=peers,
+        seconds=seconds,
         overwrite=overwrite,
         progress=progress,
     )

@@ -325,6 +325,68 @@ class TestDeploy:
         assert len(capsys.readouterr().out.splitlines()) == 121
 
 
+class TestBench:
+    def test_json_and_files(self, model, table, tmp_path, capsys):
+        folder = tmp_path / "bench"
+        words = ["bench", str(model), "--data", str(table), "-o", str(folder)]
+        words += ["--seconds", "0.02", "--peers", "onnxruntime,sklearn-linear"]
+        values = json_of(capsys, words)
+        keys = {"target", "implementation", "batch", "metric", "unit", "value", "low", "high"}
+        for figure in values["results"]:
+            assert set(figure) >= keys
+            assert figure["obtained"] in ("measured", "emulated", "estimated")
+        named = {figure["implementation"] for figure in values["results"]}
+        assert named == {"qdeploy", "onnxruntime", "sklearn-linear"}
+        assert "<html" in (folder / "report.html").read_text()
+        capsys.readouterr()
+        assert "exists already" in error_of(capsys, words, 1)
+
+    def test_table_tags_every_figure(self, artifact, capsys):
+        words = ["bench", str(artifact), "--seconds", "0.02", "--peers", "onnxruntime", "-q"]
+        assert run(words) == 0
+        printed = capsys.readouterr().out
+        assert "measured" in printed
+        assert "onnxruntime" in printed
+
+    def test_unknown_peer(self, artifact, capsys):
+        assert "abacus" in error_of(capsys, ["bench", str(artifact), "--peers", "abacus"], 1)
+
+
+class TestDemo:
+    @pytest.fixture
+    def small_zoo(self, table, tmp_path, monkeypatch):
+        """A zoo of one model that trains in a moment."""
+        folder = tmp_path / "zoo" / "small"
+        folder.mkdir(parents=True)
+        (folder / "recipe.toml").write_text(f'data = "{table}"\nlabel = "answer"\nbeta = 0.1\n')
+        monkeypatch.setattr("qdeploy.demo.zoo", lambda: {"small": folder})
+        monkeypatch.setattr("qdeploy.demo._BENCHMARK_SECONDS", 0.02)
+
+    def test_one_model_end_to_end(self, small_zoo, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr("qdeploy.demo.DEMO_MODELS", ("small",))
+        output = tmp_path / "report"
+        assert run(["demo", "-o", str(output)]) == 0
+        printed = capsys.readouterr().out
+        for word in ("small", "proven", "gap", "compiled", "onnxruntime", "report.html"):
+            assert word in printed
+        assert (output / "report.html").exists()
+        assert (output / "small" / "small.onnx").exists()
+        assert "exists already" in error_of(capsys, ["demo", "-o", str(output)], 1)
+
+    def test_missing_recipe(self, small_zoo, tmp_path, capsys):
+        words = ["demo", "-o", str(tmp_path / "report")]
+        assert "breast-cancer" in error_of(capsys, words, 1)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(900)
+    def test_the_whole_demo(self, tmp_path, capsys):
+        values = json_of(capsys, ["demo", "-o", str(tmp_path / "report")])
+        by_name = {model["name"]: model for model in values["models"]}
+        assert by_name["breast-cancer"]["gap"] <= 0.015
+        assert by_name["digits"]["test_score"] >= 0.97
+        assert all(model["holds"] for model in by_name.values())
+
+
 class TestMachine:
     def test_targets(self, capsys):
         names = [target["name"] for target in json_of(capsys, ["targets"])["targets"]]

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from qdeploy.cli.figures import at_most, between_bounds, byte_count, percent_gap, percent_score
-from qdeploy.cli.options import Force, Json, Quiet, TargetName
+from qdeploy.cli.options import Force, Json, Quiet, TargetName, checked
 from qdeploy.cli.terminal import Terminal, pairs
+from qdeploy.ranges import TIME_LIMIT
 
 if TYPE_CHECKING:
     from qdeploy.benchmark import BenchmarkReport, Figure
@@ -57,6 +58,14 @@ def bench(
         str | None,
         typer.Option(metavar="NAME,…", help="Only these implementations beside qdeploy's."),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            parser=checked(TIME_LIMIT),
+            help="For each implementation and batch size; by default the target's.",
+        ),
+    ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -78,7 +87,14 @@ def bench(
     with terminal.progress() as progress:
         named = peers.split(",") if peers else None
         if output is None:
-            report = time_only(subject, target=target, dataset=rows, peers=named, progress=progress)
+            report = time_only(
+                subject,
+                target=target,
+                dataset=rows,
+                peers=named,
+                seconds=seconds,
+                progress=progress,
+            )
         else:
             report = measure(
                 subject,
@@ -86,6 +102,7 @@ def bench(
                 target=target,
                 dataset=rows,
                 peers=named,
+                seconds=seconds,
                 overwrite=force,
                 progress=progress,
             )
