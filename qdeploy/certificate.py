@@ -31,7 +31,7 @@ class OutputCertificate:
         objective: objective of the deployed network for this output, rounded up.
         bound: proven lower bound on the optimum of any width, rounded down.
         norm_bound: integer N with |uᵀGv| ≤ N for all u, v in {±1}^d, G = Xᵀdiag(r)X.
-        residual: r, int16 (n,).
+        residual: r, int32 (n,).
         multipliers: z, int64 (d,), with Diag(z) ± G positive semidefinite and Σz = N; None when N
             was found by enumeration.
     """
@@ -39,7 +39,7 @@ class OutputCertificate:
     objective: float
     bound: float
     norm_bound: int
-    residual: NDArray[np.int16]
+    residual: NDArray[np.int32]
     multipliers: NDArray[np.int64] | None
 
 

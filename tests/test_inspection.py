@@ -106,7 +106,7 @@ def test_wide_scores_have_wide_biases():
 
 
 def test_all_of_it_survives_json(tmp_path):
-    proof = OutputCertificate(2.0, 1.5, 10**30, np.zeros(7, np.int16), None)
+    proof = OutputCertificate(2.0, 1.5, 10**30, np.zeros(7, np.int32), None)
     certificate = Certificate("enumeration", "squared", 0.1, 0.4, 2.0**-5, 32, "ab" * 32, (proof,))
     path = tmp_path / "model.onnx"
     path.write_bytes(b"x" * 123)

@@ -31,7 +31,7 @@ class OutputClaims:
         objective: claimed objective, finite.
         bound: claimed bound, finite.
         norm: claimed N ≥ 0.
-        residual: r, int64 (n,), within int16.
+        residual: r, int64 (n,), within int32.
         multipliers: z, d Python integers ≥ 0, or None for a proof by enumeration.
     """
 
@@ -165,7 +165,7 @@ def _output(proof: Any, name: str, lifted: int) -> OutputClaims:
     bound = _number(proof.bound, f"{name}: the bound")
     if max(abs(objective), abs(bound)) > LARGEST_FIGURE:
         raise RefutationError(f"{name}: objective or bound is beyond all reason")
-    residual = _integers(proof.residual, f"{name}: the residual", -(2**15), 2**15 - 1)
+    residual = _integers(proof.residual, f"{name}: the residual", -(2**31), 2**31 - 1)
     if not len(residual):
         raise RefutationError(f"{name}: the residual is empty")
     multipliers = None

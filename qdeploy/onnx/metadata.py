@@ -314,7 +314,7 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
                 objective=float(proof.objective),
                 bound=float(proof.bound),
                 norm_bound=str(int(proof.norm_bound)),
-                residual=pack(proof.residual, "<i2"),
+                residual=pack(proof.residual, "<i4"),
                 multipliers=None if proof.multipliers is None else pack(proof.multipliers, "<i8"),
             )
             for proof in certificate.outputs
@@ -333,7 +333,7 @@ def _read_certificate(
             f"{network.outputs}"
         )
     weights = network.inputs + 1
-    if (2 * record.samples + 8 * weights) * len(record.outputs) > MAX_ARRAY_BYTES:
+    if (4 * record.samples + 8 * weights) * len(record.outputs) > MAX_ARRAY_BYTES:
         raise QDeployError(
             f"the certificate claims {record.samples} training rows, more than a file may hold"
         )
@@ -351,8 +351,8 @@ def _read_certificate(
                 bound=proof.bound,
                 norm_bound=int(proof.norm_bound),
                 residual=unpack(
-                    proof.residual, "<i2", record.samples, f"outputs.{index}.residual"
-                ).astype(np.int16),
+                    proof.residual, "<i4", record.samples, f"outputs.{index}.residual"
+                ).astype(np.int32),
                 multipliers=None
                 if proof.multipliers is None
                 else unpack(

@@ -19,6 +19,9 @@ SignMatrix = NDArray[np.int8]
 VIOLATION = 1e-6
 """A neuron helps when |uᵀGv| exceeds λ by this share."""
 
+CONVERGED = 1e-4
+"""More neurons that can lower the objective by no more than this share are not worth having."""
+
 CONFIRMATION = 5
 """How much harder the oracle tries before it may say that nothing helps."""
 
@@ -140,17 +143,19 @@ class ColumnGeneration:
         rounds: int,
         deadline: float = np.inf,
         target: Callable[[float, float], bool] | None = None,
+        tolerance: float = CONVERGED,
     ) -> bool:
         """Price and re-solve until the oracle finds nothing.
 
         Args:
             rounds: at most so many.
             deadline: `time.monotonic()` at which to stop.
+            tolerance: share of the objective that more neurons could still take off, at the end.
             target: stops the loop early; called with the objective and with the bound that would
                 hold if the oracle were exact (an estimate, for stopping only).
 
         Returns:
-            Whether the oracle found nothing more.
+            Whether the oracle found nothing more that matters.
         """
         penalty = self._problem.penalty
         for number in range(rounds):
@@ -165,7 +170,10 @@ class ColumnGeneration:
             violated = found.values > threshold
             scale = min(1.0, penalty / max(float(found.values[0]), 1e-300))
             estimate = self._problem.loss.dual_value(scale * residual, self._problem.targets)
-            done = not self.add(found.left[violated], found.right[violated], self._per_round)
+            left_to_gain = self._solution.objective - estimate
+            done = left_to_gain <= tolerance * self._solution.objective or not self.add(
+                found.left[violated], found.right[violated], self._per_round
+            )
             reached = target is not None and target(self._solution.objective, estimate)
             if done or reached or time.monotonic() > deadline:
                 self.solve()

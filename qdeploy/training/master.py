@@ -66,7 +66,8 @@ def solve_master(
     if not width:
         return current
     for _ in range(NEWTON_STEPS):
-        weights = _newton_target(problem, features, current, tolerance)
+        curvature = problem.loss.curvature(current.predictions, problem.targets)
+        weights = _newton_target(problem, features, current, curvature, tolerance)
         step = 1.0
         while True:
             trial = evaluate(
@@ -78,16 +79,23 @@ def solve_master(
         decrease = current.objective - trial.objective
         if decrease > 0:
             current = trial
-        if decrease <= tolerance * abs(current.objective):
+        # A quadratic loss was its own model if the same samples still count.
+        exact = step == 1 and np.array_equal(
+            curvature, problem.loss.curvature(current.predictions, problem.targets)
+        )
+        if exact or decrease <= tolerance * abs(current.objective):
             break
     return current
 
 
 def _newton_target(
-    problem: TrainingProblem, features: FloatArray, at: MasterSolution, tolerance: float
+    problem: TrainingProblem,
+    features: FloatArray,
+    at: MasterSolution,
+    curvature: FloatArray,
+    tolerance: float,
 ) -> FloatArray:
     """Minimiser, (m,), of the quadratic model of the loss plus the penalty."""
-    curvature = problem.loss.curvature(at.predictions, problem.targets)
     active = curvature > 0
     if not active.any():
         return at.weights

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.data.quantizer import INPUT_STEP
+from qdeploy.errors import QDeployError
 from qdeploy.training.losses import FloatArray, Loss
 
 __all__ = ["CONSTANT", "TrainingProblem", "lift"]
@@ -57,7 +58,7 @@ class TrainingProblem:
     @cached_property
     def inputs(self) -> FloatArray:
         """x̂, float64 (n, d); exact, since the step is a power of two."""
-        return self.integers * self.step
+        return self.integers.astype(np.float64) * self.step
 
     def features(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> FloatArray:
         """Neuron outputs (x̂ᵀu_j)(x̂ᵀv_j), float64 (n, m), for sign matrices (m, d)."""
@@ -73,7 +74,15 @@ class TrainingProblem:
         symmetric: FloatArray = (product + product.T) / 2
         return symmetric
 
-    def integer_matrix(self, residual: NDArray[np.int16]) -> NDArray[np.int64]:
-        """G(r) for integer inputs and residual, exact: 2⁷·2⁷·2¹⁵·n stays below 2⁶³ for n < 2³⁴."""
-        integers = self.integers.astype(np.int64)
-        return integers.T @ (residual.astype(np.int64)[:, None] * integers)
+    def integer_matrix(self, residual: NDArray[np.int32]) -> NDArray[np.int64]:
+        """G(r) for integer inputs and residual, int64 (d, d), exact.
+
+        Every partial sum is an integer of at most 2⁷·2⁷·Σ|r| in magnitude, which floating point
+        holds exactly below 2⁵³; the sum is checked.
+        """
+        bound = int(np.abs(self.integers).max()) ** 2 * int(np.abs(residual.astype(np.int64)).sum())
+        if bound >= 2**53:
+            raise QDeployError("the integer residual is too large for exact sums; scale it down")
+        integers = self.integers.astype(np.float64)
+        exact = integers.T @ (residual.astype(np.float64)[:, None] * integers)
+        return exact.astype(np.int64)

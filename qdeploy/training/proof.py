@@ -25,7 +25,7 @@ class DualPoint:
 
     Attributes:
         value: the bound, exact.
-        residual: r, int16 (n,).
+        residual: r, int32 (n,).
         norm_bound: N, proven for G = Xᵀdiag(r)X.
         multipliers: proof of N where it is semidefinite, int64 (d,).
         method: how N was proven.
@@ -33,7 +33,7 @@ class DualPoint:
     """
 
     value: Fraction
-    residual: NDArray[np.int16]
+    residual: NDArray[np.int32]
     norm_bound: int
     multipliers: NDArray[np.int64] | None
     method: ProofMethod

@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-INTEGER_PEAK = 32000
-"""Largest residual after rounding to int16, with room for the correction that makes the sum 0."""
+LARGEST_PEAK = 2**22
+"""Fine enough that rounding a residual costs a bound less than a millionth."""
+LARGEST_TOTAL = 2**38
+"""With inputs of at most 2⁷ in magnitude, every entry of Xᵀdiag(r)X stays below 2⁵² (exact even in
+floating point) when Σ|r| does not exceed this."""
 
 
 def dual_value(residual: FloatArray, targets: FloatArray) -> float:
@@ -17,7 +20,7 @@ def dual_value(residual: FloatArray, targets: FloatArray) -> float:
 
 
 def exact_dual(
-    residual: NDArray[np.int16], targets: FloatArray, largest_step: Fraction
+    residual: NDArray[np.int32], targets: FloatArray, largest_step: Fraction
 ) -> Fraction:
     """Largest t·yᵀr - ½t²‖r‖² over t in [0, largest_step], exactly."""
     integers = residual.tolist()
@@ -29,6 +32,11 @@ def exact_dual(
         return Fraction(0)
     step = min(largest_step, slope / square)
     return step * slope - step * step * square / 2
+
+
+def integer_scale(peak: float, rows: int) -> float:
+    """Factor that takes residuals of magnitude at most `peak` to integers for `rows` rows."""
+    return min(LARGEST_PEAK, LARGEST_TOTAL // rows - 1) / peak
 
 
 def take_away(

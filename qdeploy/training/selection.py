@@ -20,9 +20,10 @@ __all__ = ["Selection", "largest_beta", "select_beta"]
 FOLDS = 4
 PATH = np.logspace(-1, -2.75, 8)
 """β as shares of the one above which the zero network is optimal; below, proofs become loose."""
-ROUNDS = 10
+ROUNDS = 8
 PER_ROUND = 20
 STARTS = 64
+TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,7 @@ def _path(
                 columns = ColumnGeneration(problem, generator, PER_ROUND, STARTS)
             else:
                 columns.set_problem(problem)
-            columns.run(ROUNDS)
+            columns.run(ROUNDS, tolerance=TOLERANCE)
             found = columns.neurons
             linear = held_out.features(found.left, found.right) @ found.solution.weights
             predictions[number] = linear + found.solution.intercept

@@ -16,7 +16,7 @@ from qdeploy.training.result import HistoryPoint
 
 @pytest.fixture(scope="module")
 def section(report, tiny, artifact):
-    output = OutputCertificate(30.0, 29.9, 5, np.zeros(3, np.int16), None)
+    output = OutputCertificate(30.0, 29.9, 5, np.zeros(3, np.int32), None)
     certificate = Certificate("enumeration", "squared", 0.1, 0.7, 2**-5, 32, "0" * 64, (output,))
     history = [HistoryPoint(float(t), 30 + 20 / t, 29.9 - 9 / t, 3 * t) for t in range(1, 6)]
     return ReportSection(

@@ -50,7 +50,7 @@ def test_ratios():
 
 
 def test_a_certificate_says_what_it_proves_and_how():
-    output = OutputCertificate(2.0, 1.9, 5, np.zeros(2, np.int16), None)
+    output = OutputCertificate(2.0, 1.9, 5, np.zeros(2, np.int32), None)
     certificate = Certificate("enumeration", "squared", 0.1, 0.7, 0.03125, 32, "0" * 64, (output,))
     text = " ".join(certificate_sentences(certificate))
     assert "by more than 5.01\u00a0%" in text

@@ -64,14 +64,14 @@ def _lasso(atoms, y, loss, penalty):
 
 
 def _integer_residual(residual, y, loss):
-    """int16 multiple of the residual with sum zero (and the signs of y)."""
+    """int32 multiple of the residual with sum zero (and the signs of y)."""
     r = np.rint(residual / np.abs(residual).max() * 30000).astype(np.int64)
     for _ in range(abs(int(r.sum()))):
         excess = np.sign(r.sum())
         movable = np.flatnonzero((y * (r - excess) >= 0) | (loss == "squared"))
         r[movable[np.abs(r[movable]).argmax()]] -= excess
     assert r.sum() == 0
-    return r.astype(np.int16)
+    return r.astype(np.int32)
 
 
 def exact_figures(model, inputs, targets, k, norm):

@@ -172,7 +172,7 @@ NASTY = [
     None, math.nan, math.inf, -math.inf, -1, 0, -1.0, 1e308, 5e-324, 10**400, -(10**400), 2**63,
     "x", "", True, b"", [], (), {}, object(), np.array([]), np.array([1.5]), np.zeros(6),
     np.int8(3),
-    np.arange(6), np.array([[1]]), np.array(["a"] * 24), np.full(24, 40000),
+    np.arange(6), np.array([[1]]), np.array(["a"] * 24), np.full(24, 2**31),
     np.full(6, 2**64 - 1, dtype=np.uint64), np.array([10**30] * 6, dtype=object), float, 1 + 2j,
 ]  # fmt: skip
 

@@ -64,7 +64,7 @@ def random_model() -> Callable[..., Model]:
                 objective=float(rng.random() + 1),
                 bound=float(rng.random()),
                 norm_bound=int(rng.integers(1, 2**62)) ** (1 + k),
-                residual=rng.integers(-(2**15), 2**15, samples).astype(np.int16),
+                residual=rng.integers(-(2**31), 2**31, samples).astype(np.int32),
                 multipliers=rng.integers(0, 2**62, inputs + 1) if k % 2 == 0 else None,
             )
             for k in range(outputs)

@@ -39,8 +39,8 @@ class Loss(Protocol):
     def dual_value(self, residual: FloatArray, targets: FloatArray) -> float:
         """-L*(-r) in floating point, for r in the domain."""
 
-    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int16]:
-        """Nearby integers in the domain with sum exactly 0, on any convenient scale, int16 (n,)."""
+    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int32]:
+        """Nearby integers in the domain with sum exactly 0, on any convenient scale, int32 (n,)."""
 
     def exact_value(
         self, scores: NDArray[np.int64], scale: Fraction, targets: FloatArray
@@ -48,7 +48,7 @@ class Loss(Protocol):
         """L(scale·scores, y) exactly."""
 
     def exact_dual(
-        self, residual: NDArray[np.int16], targets: FloatArray, largest_step: Fraction
+        self, residual: NDArray[np.int32], targets: FloatArray, largest_step: Fraction
     ) -> Fraction:
         """Largest -L*(-t·r) over t in [0, largest_step], exactly (or a little below)."""
 

@@ -36,16 +36,16 @@ class Squared:
         """Mean of y - f."""
         return float((targets - predictions).mean())
 
-    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int16]:
-        """Centre, scale to int16, round, and give the remainder back where it costs least."""
+    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int32]:
+        """Centre, scale to int32, round, and give the remainder back where it costs least."""
         centred = residual - residual.mean()
         peak = float(np.abs(centred).max(initial=0.0))
         if not peak:
-            return np.zeros(residual.shape, dtype=np.int16)
-        exact = centred * (quadratic_dual.INTEGER_PEAK / peak)
+            return np.zeros(residual.shape, dtype=np.int32)
+        exact = centred * quadratic_dual.integer_scale(peak, len(centred))
         rounded = np.rint(exact).astype(np.int64)
         quadratic_dual.take_away(exact, rounded, int(rounded.sum()))
-        return rounded.astype(np.int16)
+        return rounded.astype(np.int32)
 
     def exact_value(
         self, scores: NDArray[np.int64], scale: Fraction, targets: FloatArray

@@ -59,23 +59,23 @@ class SquaredHinge:
         share = slopes[0] / (slopes[0] - slopes[1])
         return float(ordered[first] + share * (ordered[last] - ordered[first]))
 
-    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int16]:
-        """Balance the two classes, scale to int16, round; correct only where y_i r_i stays ≥ 0."""
+    def round_residual(self, residual: FloatArray, targets: FloatArray) -> NDArray[np.int32]:
+        """Balance the two classes, scale to int32, round; correct only where y_i r_i stays ≥ 0."""
         size = np.maximum(targets * residual, 0)
         first, second = targets > 0, targets < 0
         totals = float(size[first].sum()), float(size[second].sum())
-        zero = np.zeros(residual.shape, dtype=np.int16)
+        zero = np.zeros(residual.shape, dtype=np.int32)
         if min(totals) <= 0:
             return zero
         size = np.where(first, size * totals[1], size * totals[0]) / max(totals)
-        exact = size * (quadratic_dual.INTEGER_PEAK / float(size.max()))
+        exact = size * quadratic_dual.integer_scale(float(size.max()), len(size))
         rounded = np.rint(exact).astype(np.int64)
         excess = int(rounded[first].sum() - rounded[second].sum())
         heavier = first if excess > 0 else second
         lowered = rounded[heavier]
         quadratic_dual.take_away(exact[heavier], lowered, abs(excess), positive_only=True)
         rounded[heavier] = lowered
-        return (rounded * np.sign(targets)).astype(np.int16)
+        return (rounded * np.sign(targets)).astype(np.int32)
 
     def exact_value(
         self, scores: NDArray[np.int64], scale: Fraction, targets: FloatArray
