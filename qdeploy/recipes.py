@@ -134,7 +134,9 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         result=result,
         train=rows,
         test=held_out,
-        test_score=None if held_out is None else result.model.score(held_out.features, held_out.target),
+        test_score=None
+        if held_out is None
+        else result.model.score(held_out.features, held_out.target),
     )
 
 
