@@ -12,6 +12,7 @@ import numpy as np
 from tvm import tirx
 from tvm.ir import Call
 from tvm.ir.expr import TensorLoad
+from tvm.sym import Analyzer
 
 from qdeploy.compiler.isa import InstructionSet
 from qdeploy.compiler.tir import TRIPS
@@ -29,6 +30,9 @@ _ARITHMETIC = (
     tirx.RShift,
 )
 _FIRST_LEVEL_CACHE = 32 * 1024
+_SECOND_LEVEL_BYTES = 32
+_CACHE_LINE = 64
+_FORWARDING_STALL = 20
 
 
 @dataclass(frozen=True)
@@ -37,31 +41,46 @@ class Cost:
 
     Attributes:
         multiply: multiply-accumulate instructions (dot products and vector multiplications).
-        arithmetic: other vector arithmetic, conversions and broadcasts.
-        loads: vector and scalar loads.
+        arithmetic: other vector arithmetic and conversions.
+        loads: vector and scalar loads; a broadcast from memory is one.
+        crossings: loads that are expected to cross a cache line, from their alignment.
         stores: vector and scalar stores.
         overhead: loop iterations.
+        stalls: scratch arrays that are read at other boundaries than they were written at, which
+            waits until the stores have reached the cache.
         bytes_read: bytes of the constants.
     """
 
     multiply: float
     arithmetic: float
     loads: float
+    crossings: float
     stores: float
     overhead: float
+    stalls: float
     bytes_read: float
 
     @property
     def cycles(self) -> float:
         """Estimate that ranks forms; no promise of a time.
 
-        One multiplication, two other operations, two loads or one store a cycle, which is what
-        x86-64 cores of the last ten years and larger ARM cores issue; constants that do not fit
-        the first-level cache arrive at 32 bytes a cycle.
+        The busiest resource of a core that issues, each cycle, four instructions, among them one
+        multiplication, two vector operations, two loads and one store, as x86-64 cores of the last
+        ten years and larger ARM cores do at least; constants that do not fit the first-level cache
+        arrive at 32 bytes a cycle.
         """
-        issue = self.multiply + self.arithmetic / 2 + self.stores + self.overhead
         beyond = self.bytes_read if self.bytes_read > _FIRST_LEVEL_CACHE else 0.0
-        return max(issue, self.loads / 2) + beyond / 32
+        vector = self.multiply + self.arithmetic
+        loads = self.loads + self.crossings
+        busiest = max(
+            self.multiply,
+            vector / 2,
+            loads / 2,
+            self.stores,
+            (vector + loads + self.stores + 2 * self.overhead) / 4,
+            beyond / _SECOND_LEVEL_BYTES,
+        )
+        return busiest + _FORWARDING_STALL * self.stalls
 
 
 def count_operations(function: Any, isa: InstructionSet, constants: frozenset[str]) -> Cost:
@@ -74,15 +93,8 @@ def count_operations(function: Any, isa: InstructionSet, constants: frozenset[st
     """
     counter = _Counter(max(isa.vector_bits, 64), constants)
     counter.statement(function.body, 1.0)
-    totals = counter.totals
-    return Cost(
-        multiply=totals["multiply"],
-        arithmetic=totals["arithmetic"],
-        loads=totals["loads"],
-        stores=totals["stores"],
-        overhead=totals["overhead"],
-        bytes_read=totals["bytes_read"],
-    )
+    counted = {name: counter.totals[name] for name in Cost.__dataclass_fields__ if name != "stalls"}
+    return Cost(**counted, stalls=len(counter.stalled))
 
 
 def _width(dtype: str) -> tuple[int, int]:
@@ -96,11 +108,33 @@ class _Counter:
         self._vector_bits = vector_bits
         self._constants = constants
         self._registers: list[Any] = []
+        self._written: set[str] = set()
+        self._analyzer = Analyzer()
+        self.stalled: set[str] = set()
         self.totals: defaultdict[str, float] = defaultdict(float)
 
     def _add(self, kind: str, dtype: str, times: float) -> None:
         bits, lanes = _width(dtype)
         self.totals[kind] += times * -(-bits * lanes // self._vector_bits)
+
+    def _load(self, node: Any, dtype: str, times: float) -> None:
+        self._add("loads", dtype, times)
+        bits, lanes = _width(dtype)
+        size = bits * lanes // 8
+        name = str(node.source)
+        if name in self._constants:
+            self.totals["bytes_read"] += times * size
+        index = node.indices[-1]
+        if lanes > 1 and not self._aligned(index.base, lanes):
+            registers = -(-bits * lanes // self._vector_bits)
+            self.totals["crossings"] += times * min(size / _CACHE_LINE, registers)
+            if name in self._written:
+                self.stalled.add(name)
+
+    def _aligned(self, start: Any, lanes: int) -> bool:
+        """Whether an index is a multiple of the lanes, whatever the loop variables are."""
+        found = self._analyzer.modular_set(start)
+        return int(found.coeff) % lanes == 0 and int(found.base) % lanes == 0
 
     def _in_register(self, buffer: Any) -> bool:
         return any(buffer.same_as(other) for other in self._registers)
@@ -118,6 +152,7 @@ class _Counter:
         elif isinstance(node, tirx.BufferStore):
             self.expression(node.value, times)
             if not self._in_register(node.buffer):
+                self._written.add(str(node.buffer))
                 self._add("stores", str(node.value.ty), times)
         elif isinstance(node, tirx.AllocBuffer):
             self._registers.append(node.buffer)
@@ -131,10 +166,7 @@ class _Counter:
         dtype = str(node.ty)
         if isinstance(node, TensorLoad):
             if not self._in_register(node.source):
-                self._add("loads", dtype, times)
-                if str(node.source) in self._constants:
-                    bits, lanes = _width(dtype)
-                    self.totals["bytes_read"] += times * bits * lanes / 8
+                self._load(node, dtype, times)
         elif isinstance(node, Call):
             arguments = list(node.args)
             if node.op.name == "tirx.call_llvm_pure_intrin":
@@ -146,9 +178,7 @@ class _Counter:
             for argument in arguments:
                 self.expression(argument, times)
         elif isinstance(node, tirx.Broadcast):
-            if not isinstance(node.value, tirx.IntImm):
-                self._add("arithmetic", dtype, times)
-                self.expression(node.value, times)
+            self.expression(node.value, times)
         elif isinstance(node, tirx.Cast):
             self._add("arithmetic", dtype, times)
             self.expression(node.value, times)
