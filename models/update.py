@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from qdeploy.benchmark.wording import certificate_sentences, quantity
-from qdeploy.cli.figures import byte_count, percent_score
+from qdeploy.cli.figures import byte_count, score_text
 from qdeploy.cli.terminal import Terminal
 from qdeploy.demo import Outcome, carry_out
 from qdeploy.recipes import Recipe, load_recipe, zoo
@@ -46,10 +46,13 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
     name, trained, report = outcome.name, outcome.trained, outcome.benchmark
     certificate, artifact = trained.model.certificate, outcome.artifact
     scores = ", ".join(
-        f"{percent_score(value) if trained.train.task == 'classify' else f'R² {value:.3f}'} on the "
+        f"{score_text(trained.train.task, value)} on the "
         f"{'training' if rows == 'train' else 'held-out'} rows (measured)"
         for rows, value in trained.scores.items()
     )
+    cores = report.machine.get("cores")
+    machine = f"{report.machine.get('cpu')}, {cores} cores"
+    machine += ", virtual" if report.machine.get("virtualised") else ""
     lines = [
         f"# {name}",
         "",
@@ -87,7 +90,7 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"Machine: {', '.join(f'{key} {value}' for key, value in report.machine.items() if value)}.",
+        f"Machine: {machine}.",
         "",
         "## To make it again",
         "",
@@ -95,7 +98,7 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
         f"python models/update.py {name}",
         "```",
         "",
-        f"`qdeploy train` alone, with the options of [recipe.toml](recipe.toml): `{_command(recipe)}`",
+        f"The training alone, with the options of [recipe.toml](recipe.toml): `{_command(recipe)}`",
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qdeploy.cli.figures import at_most, between_bounds, byte_count, percent_gap, percent_score
+from qdeploy.cli.figures import at_most, between_bounds, byte_count, percent_gap, score_text
 from qdeploy.cli.options import Force, Json, Quiet, TargetName, checked
 from qdeploy.cli.terminal import Terminal, pairs
 from qdeploy.ranges import TIME_LIMIT
@@ -23,7 +23,7 @@ __all__ = ["bench", "demo"]
 _COLUMNS = {
     "latency_median": "one call,\nnative",
     "latency_python_median": "one call,\nPython",
-    "throughput": "most\nsamples",
+    "throughput": "samples\na second",
     "energy": "energy",
     "accuracy": "test\naccuracy",
     "r2": "test R²",
@@ -169,14 +169,19 @@ def _story(outcome: "Outcome") -> Iterator[RenderableType]:
     certificate = trained.result.certificate
     objective, bound = between_bounds(certificate.objective, certificate.bound)
     size = byte_count(outcome.model.stat().st_size)
-    tested = len(trained.test.features) if trained.test else 0
     yield pairs(
         (
             "trained",
             f"{trained.model.network.layers[0].width} neurons on {len(trained.train.features)} "
             f"rows, {size} as ONNX",
         ),
-        ("accuracy", f"{percent_score(trained.scores.get('test', 0.0))} on {tested} test rows"),
+        (
+            "scores",
+            ", ".join(
+                f"{score_text(trained.train.task, score)} on the {part} rows"
+                for part, score in trained.scores.items()
+            ),
+        ),
         ("proven", f"objective {objective}, no network of this kind below {bound}"),
         ("gap", f"{percent_gap(certificate.gap)} by {certificate.method}, proved again: holds"),
         (
@@ -213,7 +218,7 @@ def _figures_table(report: "BenchmarkReport") -> Table:
             if name not in best:
                 cells.append("")
                 continue
-            text = quantity(best[name].value, best[name].unit).replace("samples/s", "/ s")
+            text = quantity(best[name].value, best[name].unit).replace("samples/s", "").rstrip()
             cells.append(f"{text} {best[name].obtained}" if len(tags) > 1 else text)
         table.add_row(name, *cells)
     return table

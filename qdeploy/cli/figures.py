@@ -16,6 +16,7 @@ __all__ = [
     "jsonable",
     "percent_gap",
     "percent_score",
+    "score_text",
 ]
 
 _SIGNIFICANT = 3
@@ -43,6 +44,11 @@ def percent_gap(gap: float) -> str:
 def percent_score(score: float) -> str:
     """A share in percent with one decimal, rounded down."""
     return f"{math.floor(1000 * score + 1e-9) / 10:.1f} %"
+
+
+def score_text(task: str, score: float) -> str:
+    """An accuracy in percent, or an R², rounded down."""
+    return percent_score(score) if task == "classify" else f"R² {at_least(score)}"
 
 
 def between_bounds(objective: float, bound: float) -> tuple[str, str]:

@@ -8,12 +8,11 @@ import typer
 from rich.table import Table
 
 from qdeploy.cli.figures import (
-    at_least,
     at_most,
     between_bounds,
     byte_count,
     percent_gap,
-    percent_score,
+    score_text,
 )
 from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs, say
@@ -201,20 +200,14 @@ def _summary(trained: "Trained", reason: str, output: Path) -> Table:
     """The result of training as a table of two columns."""
     result, certificate = trained.result, trained.result.certificate
     objective, bound = between_bounds(certificate.objective, certificate.bound)
-    classify = trained.train.task == "classify"
-
-    def shown(score: float) -> str:
-        return percent_score(score) if classify else f"R² {at_least(score)}"
-
+    task = trained.train.task
+    kind = "accuracy" if task == "classify" else "score"
     held_out = f", {len(trained.test.features)} to test" if trained.test is not None else ""
     rows = [
-        ("task", f"{trained.train.task} ({reason})"),
+        ("task", f"{task} ({reason})"),
         ("data", f"{trained.train.source}: {len(trained.train.features)} rows to train{held_out}"),
-        ("train " + ("accuracy" if classify else "score"), shown(result.train_score)),
     ]
-    if trained.test_score is not None:
-        name = "test " + ("accuracy" if classify else "score")
-        rows.append((name, shown(trained.test_score)))
+    rows += [(f"{part} {kind}", score_text(task, score)) for part, score in trained.scores.items()]
     rows += [
         ("objective", f"{objective} ({certificate.loss} loss, beta {certificate.beta:.4g})"),
         ("proven bound", f"{bound}: no network of this kind, of any width, is below"),
