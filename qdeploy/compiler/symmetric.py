@@ -76,7 +76,7 @@ def collapse(network: QuantizedNetwork) -> CollapsedForm | str:
         return "its collapsed sums may not fit 64 bits"
 
     narrow = [array.astype(np.int64) for array in (layer.left, layer.right, readout.weights)]
-    matrices = np.stack([(narrow[0] * column[:, None]).T @ narrow[1] for column in narrow[2].T])
+    matrices = np.stack([_weighted_product(narrow[0], narrow[1], column) for column in narrow[2].T])
     matrices = matrices + matrices.transpose(0, 2, 1)
     linear = narrow[2].T @ (narrow[0] * layer.right_bias[:, None]) + narrow[2].T @ (
         narrow[1] * layer.left_bias[:, None]
@@ -108,6 +108,17 @@ def collapse(network: QuantizedNetwork) -> CollapsedForm | str:
         largest[-1] = constant
     products = largest[first] * largest[(first + shifts) % size]
     return CollapsedForm(constant, size, coefficients, factor, bias, products)
+
+
+def _weighted_product(
+    left: NDArray[np.int64], right: NDArray[np.int64], weights: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Σ_j weights_j · left_j right_jᵀ, (d, d), exactly; in floating point where that is exact."""
+    used = np.flatnonzero(weights)
+    weighted, right = (left[used] * weights[used, None]).T, right[used]
+    if int(np.abs(weights).sum()) << 14 < 2**53:
+        return (weighted.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+    return weighted @ right
 
 
 def split_digits(form: CollapsedForm, lanes: int, group: int) -> Digits | str:

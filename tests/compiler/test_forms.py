@@ -91,14 +91,17 @@ def test_random_networks_are_exact(seed, network, kernel_library, runnable, tmp_
     processor, isa = PROCESSORS[name], instruction_set(name)
     runnable(processor)
     for trial in range(4):
+        weights = str(rng.choice(["signs", "signs", "int8"]))
+        # Int8 weights leave fewer of the 64 bits to the readout.
+        widest = 31 if weights == "signs" else 16
         subject = network(
             int(rng.integers(1, 81)),
             int(rng.integers(1, 71)),
             int(rng.integers(1, 12)),
             seed=100 * seed + trial,
-            weights=str(rng.choice(["signs", "signs", "int8"])),
+            weights=weights,
             readout=str(rng.choice(["dense", "one-hot"])),
-            amplitude=int(2 ** rng.integers(1, 31)),
+            amplitude=int(2 ** rng.integers(1, widest)),
             constant=int(rng.integers(0, 200)),
         )
         x = samples(subject)
