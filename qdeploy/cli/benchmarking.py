@@ -9,7 +9,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qdeploy.cli.figures import at_most, between_bounds, byte_count, percent_gap, score_text
+from qdeploy.cli.figures import (
+    at_most,
+    between_bounds,
+    byte_count,
+    percent_gap,
+    percent_score,
+    score_text,
+)
 from qdeploy.cli.options import Force, Json, Quiet, TargetName, checked
 from qdeploy.cli.terminal import Terminal, pairs
 from qdeploy.ranges import TIME_LIMIT
@@ -106,9 +113,9 @@ def bench(
                 overwrite=force,
                 progress=progress,
             )
-    lines: list[RenderableType] = [_figures_table(report), ""]
-    lines += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
-    lines += [f"Figures and plots: {output / 'report.html'}"] if output else []
+    remarks = [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
+    remarks += [f"Figures and plots: {output / 'report.html'}"] if output else []
+    lines: list[RenderableType] = [_figures_table(report), *([""] if remarks else []), *remarks]
     terminal.result(report.model_dump(mode="json"), *lines)
 
 
@@ -218,7 +225,9 @@ def _figures_table(report: "BenchmarkReport") -> Table:
             if name not in best:
                 cells.append("")
                 continue
-            text = quantity(best[name].value, best[name].unit).replace("samples/s", "").rstrip()
+            value, unit = best[name].value, best[name].unit
+            text = percent_score(value) if unit == "fraction" else quantity(value, unit)
+            text = text.removesuffix("samples/s").rstrip()
             cells.append(f"{text} {best[name].obtained}" if len(tags) > 1 else text)
         table.add_row(name, *cells)
     return table
