@@ -1,6 +1,5 @@
 """From a target's description to the processor that LLVM compiles for."""
 
-import platform
 from functools import cache
 from pathlib import Path
 
@@ -12,16 +11,15 @@ from qdeploy.targets import Target
 
 __all__ = ["native_processor", "processor_for", "runs_here"]
 
-_OPTIONAL = {
-    "sse2": "sse2",
-    "ssse3": "ssse3",
-    "avx2": "avx2",
-    "avxvnni": "avx_vnni",
-    "avx512f": "avx512f",
-    "avx512bw": "avx512bw",
-    "avx512vnni": "avx512_vnni",
-}
-"""LLVM's name of a feature that instruction sets ask for, and the Linux kernel's name."""
+_VECTOR_FEATURES = ("sse", "ssse", "avx", "fma", "f16c", "gfni", "vaes", "vpclmulqdq", "bmi")
+"""Beginnings of the x86 feature names that matter: those whose instructions LLVM may choose."""
+
+_KERNEL_NAMES = {"sse3": "pni", "bmi": "bmi1"}
+"""Features that the Linux kernel calls something else, apart from dots and underscores."""
+
+
+def _vector_features(processor: Processor) -> frozenset[str]:
+    return frozenset(name for name in processor.features if name.startswith(_VECTOR_FEATURES))
 
 
 @cache
@@ -34,21 +32,21 @@ def native_processor() -> Processor:
         return processor
     hidden = tuple(
         f"-{name}"
-        for name, kernel_name in _OPTIONAL.items()
-        if name in processor.features and kernel_name not in present
+        for name in sorted(_vector_features(processor))
+        if _KERNEL_NAMES.get(name, name.replace(".", "")) not in present
     )
     return Processor(triple, processor.cpu, hidden)
 
 
 def _kernel_features() -> frozenset[str] | None:
-    """Processor flags as Linux tells them; None elsewhere."""
+    """Processor flags as Linux tells them, without underscores; None elsewhere."""
     information = Path("/proc/cpuinfo")
     if not information.exists():
         return None
     for line in information.read_text().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "flags":
-            return frozenset(value.split())
+            return frozenset(value.replace("_", "").split())
     return None
 
 
@@ -83,6 +81,6 @@ def processor_for(target: Target) -> Processor:
 def runs_here(processor: Processor) -> bool:
     """Whether this machine can run code for the processor."""
     native = native_processor()
-    same = processor.architecture == native.architecture and platform.machine() != ""
-    needed = {name for name in processor.features if name in _OPTIONAL}
-    return same and (processor.architecture != "x86_64" or needed <= native.features)
+    if processor.architecture != native.architecture:
+        return False
+    return processor.architecture != "x86_64" or _vector_features(processor) <= native.features
