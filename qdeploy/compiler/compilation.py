@@ -4,7 +4,7 @@ import atexit
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -136,7 +136,8 @@ def _build(
     stage("module")
     module = folder / layout.MODULE_FILE
     replaced = with_kernel(graph, match, planned.batch, batch, tile)
-    tvm.compile(replaced, target=processor.target).export_library(str(module))
+    executable = tvm.compile(replaced, target=processor.target)
+    executable.export_library(str(module), fcompile=_link)
 
     stage("verify")
     network = model.network
@@ -150,6 +151,11 @@ def _build(
     )
     manifest = _manifest(model, target, processor, planned, library, verified, folder)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _link(output: str, objects: Sequence[str], **_: Any) -> None:
+    """Link for TVM, which on its own knows fewer compilers than qdeploy does."""
+    build_shared([Path(item) for item in objects], Path(output))
 
 
 def _manifest(
