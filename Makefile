@@ -36,7 +36,7 @@ clean:
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "qdeploy needs Python 3.11 or later, but '$(PYTHON)' is" \
-	    "$$($(PYTHON) --version 2>&1 || echo missing);" \
+	    "$$($(PYTHON) --version 2>/dev/null || echo missing);" \
 	    "name another one with: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12" >&2; exit 1; }
 	@$(RUN) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || $(PYTHON) -m venv --clear $(VENV) || { \

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -413,7 +414,7 @@ class TestMachine:
 
 class TestProcess:
     def test_a_closed_pipe_is_quiet(self):
-        command = f"{sys.executable} -m qdeploy --help | head -n 1 >/dev/null"
+        command = f"{shlex.quote(sys.executable)} -m qdeploy --help | head -n 1 >/dev/null"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert done.stderr == ""
 
