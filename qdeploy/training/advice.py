@@ -16,7 +16,6 @@ def advice_for(
     certificate: Certificate,
     outputs: Sequence[TrainedOutput],
     dimension: int,
-    width: int,
     budget: int | None,
     gap: float | None,
     selection: Selection | None,
@@ -27,7 +26,6 @@ def advice_for(
         certificate: the proof.
         outputs: the trained outputs, before any budget was applied.
         dimension: d, the constant input included.
-        width: neurons of the final network.
         budget: most neurons that were allowed, or None.
         gap: the gap that was asked for, or None.
         selection: the cross-validation behind β, or None.
@@ -68,7 +66,7 @@ def advice_for(
         )
     elif certificate.gap <= CLOSED:
         sentences.append(
-            f"nothing in training: {width} neurons are within {certificate.gap:.2%} of the best "
-            "network of any width at this beta; other inputs or another beta may predict better"
+            "nothing in training: the proof leaves no room; other inputs, another beta or another "
+            "loss may predict better"
         )
     return tuple(sentences)

@@ -40,6 +40,11 @@ class Selection:
     betas: FloatArray
     errors: FloatArray
 
+    @property
+    def error(self) -> float:
+        """Mean held-out error at the chosen β."""
+        return float(self.errors[self.betas == self.beta][0])
+
 
 def largest_beta(
     integers: NDArray[np.int16], targets: FloatArray, loss: Loss, generator: np.random.Generator
@@ -100,10 +105,9 @@ def select_beta(
         predictions[:, folds == fold, output] = path
         progress(ProgressEvent("choosing beta by cross-validation", number, len(work)))
     errors = _errors(predictions, targets, task)
-    by_fold = np.stack([errors[:, folds == fold].mean(axis=1) for fold in range(FOLDS)])
-    mean = by_fold.mean(axis=0)
+    mean = errors.mean(axis=1)
     best = int(mean.argmin())
-    spread = float(by_fold[:, best].std(ddof=1) / np.sqrt(FOLDS))
+    spread = float(errors[best].std(ddof=1) / np.sqrt(rows))
     chosen = int(np.flatnonzero(mean <= mean[best] + spread)[0])
     return Selection(float(betas[chosen]), betas, mean)
 

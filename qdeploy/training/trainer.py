@@ -44,7 +44,7 @@ def train(
     neurons: int | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
-    scaling: Scaling = "feature",
+    scaling: Scaling | Literal["auto"] = "auto",
     readout_bits: int = 8,
     relaxation: str = "low-rank",
     seed: int = 0,
@@ -64,7 +64,8 @@ def train(
         neurons: at most so many neurons; the certificate still speaks of any width.
         gap: stop once this gap is proven.
         time_limit: seconds; what is best then is returned with the bound proven until then.
-        scaling: "feature" or "tensor", see `InputQuantizer.fit`.
+        scaling: "feature" or "tensor", see `InputQuantizer.fit`; "auto" lets cross-validation
+            choose when it chooses β anyway, and is "feature" otherwise.
         readout_bits: width of the integer readout weights, 2 to 16.
         relaxation: solver of the semidefinite relaxation, "low-rank" or "clarabel".
         seed: the same seed gives the same model on the same machine (without a time limit).
@@ -80,23 +81,10 @@ def train(
     dataset = _dataset(X, y, task, feature_names)
     chosen_loss = losses[loss]
     _check(dataset, chosen_loss, beta, neurons, gap, time_limit, readout_bits)
-    quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, scaling)
-    inputs = quantizer.quantize(dataset.features)
     head, targets = encode(dataset)
+    prepared = _prepare(dataset, targets, chosen_loss, beta, scaling, seed, jobs, progress)
+    quantizer, inputs, selection, beta = prepared
     integers = lift(inputs)
-
-    selection: Selection | None = None
-    if beta == "auto":
-        selection = select_beta(
-            integers,
-            targets,
-            chosen_loss,
-            dataset.task,
-            seed=seed,
-            jobs=jobs,
-            progress=progress,
-        )
-        beta = selection.beta
     penalty = beta * integers.shape[1]
     problems = [TrainingProblem(integers, column, penalty, chosen_loss) for column in targets.T]
     left_over = None if time_limit is None else time_limit - (time.monotonic() - began)
@@ -170,11 +158,38 @@ def train(
         history=merge_histories([output.history for output in outputs]),
         train_score=model.score(dataset.features, dataset.target),
         seconds=time.monotonic() - began,
-        advice=advice_for(
-            certificate, outputs, integers.shape[1], len(shared.left), neurons, gap, selection
-        ),
+        advice=advice_for(certificate, outputs, integers.shape[1], neurons, gap, selection),
         selection=selection,
     )
+
+
+def _prepare(
+    dataset: Dataset,
+    targets: FloatArray,
+    loss: Loss,
+    beta: float | Literal["auto"],
+    scaling: Scaling | Literal["auto"],
+    seed: int,
+    jobs: int,
+    progress: Progress,
+) -> tuple[InputQuantizer, NDArray[np.int8], Selection | None, float]:
+    """Quantiser, quantised inputs, the cross-validation if there was one, and β."""
+
+    def quantized(how: Scaling) -> tuple[InputQuantizer, NDArray[np.int8]]:
+        quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, how)
+        return quantizer, quantizer.quantize(dataset.features)
+
+    if beta != "auto":
+        return *quantized("feature" if scaling == "auto" else scaling), None, beta
+    ways: tuple[Scaling, ...] = ("feature", "tensor") if scaling == "auto" else (scaling,)
+    found = []
+    for how in ways:
+        quantizer, inputs = quantized(how)
+        selection = select_beta(
+            lift(inputs), targets, loss, dataset.task, seed=seed, jobs=jobs, progress=progress
+        )
+        found.append((quantizer, inputs, selection, selection.beta))
+    return min(found, key=lambda candidate: candidate[2].error)
 
 
 def encode(dataset: Dataset) -> tuple[Head, FloatArray]:
