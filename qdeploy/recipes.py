@@ -51,7 +51,7 @@ class Recipe(BaseModel):
     neurons: Annotated[int, BeforeValidator(NEURONS)] | None = None
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
-    scaling: Scaling = "feature"
+    scaling: Scaling | Literal["auto"] = "auto"
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.

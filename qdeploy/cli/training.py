@@ -92,9 +92,12 @@ def train(
         ),
     ] = None,
     scaling: Annotated[
-        Literal["feature", "tensor"],
-        typer.Option(help="Scale each input by itself, or all alike (pixels, signals)."),
-    ] = "feature",
+        Literal["auto", "feature", "tensor"],
+        typer.Option(
+            help="Scale each input by itself, or all alike (pixels, signals); "
+            "auto chooses by cross-validation."
+        ),
+    ] = "auto",
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,

@@ -61,7 +61,7 @@ def read_openml(identifier: str) -> ArraySource:
 
     try:
         bunch = fetch_openml(
-            data_id=int(identifier), as_frame=False, parser="liac-arff", n_retries=0
+            data_id=int(identifier), as_frame=False, parser="liac-arff", n_retries=1
         )
     except OSError as fault:
         raise QDeployError(

@@ -63,9 +63,9 @@ class Source(ABC):
         known = set(self.column_names)
         missing = [name for name in names if name not in known]
         if missing:
-            noun = "column" if len(missing) == 1 else "columns"
+            lacking = "is no column" if len(missing) == 1 else "are no columns"
             raise QDeployError(
-                f"{self.name}: there is no {noun} {listing(missing)}"
+                f"{self.name}: there {lacking} {listing(missing)}"
                 + (
                     did_you_mean(missing[0], known)
                     or f"; the columns are {listing(self.column_names, 20)}"

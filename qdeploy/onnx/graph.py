@@ -65,7 +65,7 @@ def shown(name: str) -> str:
 def label_of(node: onnx.NodeProto) -> str:
     """How messages name a node."""
     called = node.name or (node.output[0] if node.output else "")
-    return f"node {shown(called)} ({node.op_type[:40]})"
+    return f"node {shown(called)} ({shown(node.op_type[:40])[1:-1]})"
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

@@ -225,6 +225,10 @@ REFUSED = {
         foreign(replaced(2, node("Div", ["p", "q"], "s")), PLAIN),
         r"node 's' \(Div\) is not supported; a model is made of Add, ArgMax, ",
     ),
+    "an operator with a control character in its name": (
+        foreign(replaced(2, node("M\0l", ["p", "q"], "s")), PLAIN),
+        r"node 's' \(M\\x00l\) is not supported; a model is made of Add, ArgMax, ",
+    ),
     "an operator of another domain": (
         foreign(replaced(2, node("Mul", ["p", "q"], "s", domain="com.microsoft")), PLAIN),
         r"node 's' \(Mul\) of domain 'com.microsoft' is not supported",
