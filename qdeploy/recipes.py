@@ -63,10 +63,7 @@ class Recipe(BaseModel):
 
         whole = read_dataset(self.data, label=self.label, task=self.task)
         if self.test_data is not None:
-            test = read_dataset(
-                self.test_data, label=self.label, task=whole.task, columns=whole.feature_names
-            )
-            return whole, test
+            return whole, read_dataset(self.test_data, label=self.label, like=whole)
         return split(whole, self.test_size, self.seed) if self.test_size else (whole, None)
 
 
@@ -176,7 +173,7 @@ def split_for(
     Raises:
         QDeployError: the data cannot be read, or there is nothing to test on.
     """
-    from qdeploy.data import split
+    from qdeploy.data import read_dataset, split
 
     whole = read_for(model, source, label=label)
     known = model.provenance.get("recipe", {})
@@ -184,7 +181,7 @@ def split_for(
     if known.get("test_size"):
         train, held_out = split(whole, known["test_size"], known["seed"])
     if test_data is not None:
-        held_out = read_for(model, test_data, label=label)
+        held_out = read_dataset(test_data, label=label or known.get("label"), like=whole)
     if held_out is None:
         raise QDeployError(
             f"model {model.name!r} was trained on all rows of its data; "
