@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from qdeploy.benchmark.wording import certificate_sentences, quantity
+from qdeploy.benchmark.wording import certificate_sentences, estimate_sentences, quantity
 from qdeploy.cli.figures import byte_count, score_text
 from qdeploy.cli.terminal import Terminal
 from qdeploy.demo import Outcome, carry_out
@@ -90,6 +90,7 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += [
         "",
+        *(f"{sentence}.\n" for sentence in estimate_sentences(report.results)),
         f"Machine: {machine}.",
         "",
         "## To make it again",

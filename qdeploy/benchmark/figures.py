@@ -68,7 +68,7 @@ class Figure(BaseModel):
 
     Raises:
         pydantic.ValidationError: an unknown metric, tag or unit, a value that is not finite, or one
-            outside its interval.
+            outside its interval, or an estimate without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +95,8 @@ class Figure(BaseModel):
             raise ValueError(f"{self.metric} must be finite, not {given}")
         if given != sorted(given):
             raise ValueError(f"{self.metric}: {self.value} lies outside {self.low} … {self.high}")
+        if self.obtained == "estimated" and (self.low is None or self.high is None):
+            raise ValueError(f"{self.metric} is an estimate and needs its error band")
         return self
 
 

@@ -1,11 +1,20 @@
 """Figures as words for people: units with prefixes, and the certificate in two sentences."""
 
 import math
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
 
+from qdeploy.benchmark.figures import Figure
 from qdeploy.certificate import Certificate
 
-__all__ = ["certificate_sentences", "number", "percent_up", "quantity", "times"]
+__all__ = [
+    "certificate_sentences",
+    "estimate_sentences",
+    "number",
+    "percent_up",
+    "quantity",
+    "times",
+]
 
 _PREFIXES = (
     (1e9, "G"),
@@ -89,3 +98,19 @@ def certificate_sentences(certificate: Certificate | None) -> tuple[str, ...]:
         f"The objective is the {loss} loss plus {penalty} times the sum of the absolute readout "
         "weights. The proof is about training, not about rows that the network has not seen.",
     )
+
+
+def estimate_sentences(figures: Iterable[Figure]) -> tuple[str, ...]:
+    """For each estimated metric, the band and the source of its first figure."""
+    first: dict[str, Figure] = {}
+    for figure in figures:
+        if figure.obtained == "estimated":
+            first.setdefault(figure.metric, figure)
+    sentences = []
+    for metric, figure in first.items():
+        ends = [quantity(end, figure.unit) for end in (figure.low, figure.high) if end is not None]
+        sentences.append(
+            f"{metric}: estimated, for {figure.implementation} between {' and '.join(ends)} "
+            f"({figure.note})"
+        )
+    return tuple(sentences)

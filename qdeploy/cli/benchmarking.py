@@ -113,7 +113,10 @@ def bench(
                 overwrite=force,
                 progress=progress,
             )
-    remarks = [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
+    from qdeploy.benchmark.wording import estimate_sentences
+
+    remarks = list(estimate_sentences(report.results))
+    remarks += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
     remarks += [f"Figures and plots: {output / 'report.html'}"] if output else []
     lines: list[RenderableType] = [_figures_table(report), *([""] if remarks else []), *remarks]
     terminal.result(report.model_dump(mode="json"), *lines)
@@ -197,8 +200,11 @@ def _story(outcome: "Outcome") -> Iterator[RenderableType]:
             f"{artifact.verified} samples equal in every bit",
         ),
     )
+    from qdeploy.benchmark.wording import estimate_sentences
+
     yield ""
     yield _figures_table(outcome.benchmark)
+    yield from estimate_sentences(outcome.benchmark.results)
 
 
 def _figures_table(report: "BenchmarkReport") -> Table:

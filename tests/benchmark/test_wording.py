@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from qdeploy.benchmark.wording import certificate_sentences, percent_up, quantity, times
+from qdeploy.benchmark.figures import Figure
+from qdeploy.benchmark.wording import (
+    certificate_sentences,
+    estimate_sentences,
+    percent_up,
+    quantity,
+    times,
+)
 from qdeploy.certificate import Certificate, OutputCertificate
 
 
@@ -63,3 +71,18 @@ def test_a_certificate_says_what_it_proves_and_how():
 
 def test_no_certificate_claims_nothing():
     assert "nothing is known" in certificate_sentences(None)[0]
+
+
+def test_estimates_are_shown_with_band_and_source():
+    values = {"target": "cpu", "batch": 1, "metric": "energy", "unit": "J", "note": "2 W busy"}
+    figures = [
+        Figure(implementation=name, value=2e-6, low=1e-6, high=9e-6, obtained="estimated", **values)
+        for name in ("qdeploy", "onnxruntime")
+    ]
+    assert estimate_sentences(figures) == (
+        "energy: estimated, for qdeploy between 1.00 µJ and 9.00 µJ (2 W busy)",
+    )
+    measured = figures[0].model_copy(update={"obtained": "measured"})
+    assert estimate_sentences([measured]) == ()
+    with pytest.raises(ValidationError, match="error band"):
+        Figure(implementation="qdeploy", value=2e-6, obtained="estimated", **values)
