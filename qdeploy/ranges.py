@@ -4,7 +4,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BETA", "GAP", "NEURONS", "SEED", "TEST_SIZE", "TIME_LIMIT", "Range", "auto_or"]
+__all__ = [
+    "BETA",
+    "GAP",
+    "NEURONS",
+    "READOUT_BITS",
+    "SEED",
+    "TEST_SIZE",
+    "TIME_LIMIT",
+    "Range",
+    "auto_or",
+]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ NEURONS = Range(1, whole=True)
 SEED = Range(0, 2**32, whole=True)
 TIME_LIMIT = Range(0, above=True)
 BETA = Range(0, above=True)
+READOUT_BITS = Range(2, 17, whole=True)
 
 
 def auto_or(numbers: Range, value: Any) -> Any:

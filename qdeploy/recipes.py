@@ -18,7 +18,16 @@ from qdeploy.data.quantizer import Scaling
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.ranges import BETA, GAP, NEURONS, SEED, TEST_SIZE, TIME_LIMIT, auto_or
+from qdeploy.ranges import (
+    BETA,
+    GAP,
+    NEURONS,
+    READOUT_BITS,
+    SEED,
+    TEST_SIZE,
+    TIME_LIMIT,
+    auto_or,
+)
 
 if TYPE_CHECKING:
     from qdeploy.training.trainer import TrainingResult
@@ -52,6 +61,7 @@ class Recipe(BaseModel):
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
+    readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.
@@ -119,6 +129,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         time_limit=recipe.time_limit,
         seed=recipe.seed,
         scaling=recipe.scaling,
+        readout_bits=recipe.readout_bits,
         name=name,
         progress=progress,
     )

@@ -16,7 +16,16 @@ from qdeploy.cli.figures import (
 )
 from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs, say
-from qdeploy.ranges import BETA, GAP, NEURONS, SEED, TEST_SIZE, TIME_LIMIT, auto_or
+from qdeploy.ranges import (
+    BETA,
+    GAP,
+    NEURONS,
+    READOUT_BITS,
+    SEED,
+    TEST_SIZE,
+    TIME_LIMIT,
+    auto_or,
+)
 
 if TYPE_CHECKING:
     from qdeploy.recipes import Trained
@@ -98,6 +107,14 @@ def train(
             "auto chooses by cross-validation."
         ),
     ] = "auto",
+    readout_bits: Annotated[
+        int,
+        typer.Option(
+            metavar="BITS",
+            parser=checked(READOUT_BITS),
+            help="Width of the integer readout weights, 2 to 16.",
+        ),
+    ] = 8,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -129,6 +146,7 @@ def train(
             "gap": gap,
             "time_limit": time_limit,
             "scaling": scaling,
+            "readout_bits": readout_bits,
         }
     )
     with terminal.progress() as progress:

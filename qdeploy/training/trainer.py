@@ -2,7 +2,8 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Head, Model, Numbers
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.ranges import BETA, GAP, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
 from qdeploy.training.advice import advice_for
 from qdeploy.training.losses import FloatArray, Loss, losses
 from qdeploy.training.output import Effort, TrainedOutput, train_output
@@ -251,16 +253,20 @@ def _check(
         raise QDeployError(
             f"loss {loss.name!r} does not suit the task {dataset.task!r}; choose one of {fitting}"
         )
-    if beta != "auto" and not (isinstance(beta, int | float) and 0 < beta < np.inf):
-        raise QDeployError(f"beta must be 'auto' or a positive number, not {beta!r}")
-    if neurons is not None and neurons < 1:
-        raise QDeployError(f"neurons must be at least 1, not {neurons}")
-    if gap is not None and not 0 <= gap < 1:
-        raise QDeployError(f"gap must be at least 0 and below 1, not {gap}")
-    if time_limit is not None and not time_limit > 0:
-        raise QDeployError(f"the time limit must be a positive number of seconds, not {time_limit}")
-    if not 2 <= readout_bits <= 16:
-        raise QDeployError(f"the readout takes 2 to 16 bits, not {readout_bits}")
+    checks: list[tuple[str, Any, Callable[[Any], Any]]] = [
+        ("beta", beta, partial(auto_or, BETA)),
+        ("neurons", neurons, NEURONS),
+        ("gap", gap, GAP),
+        ("time_limit", time_limit, TIME_LIMIT),
+        ("readout_bits", readout_bits, READOUT_BITS),
+    ]
+    for name, value, check in checks:
+        if value is None:
+            continue
+        try:
+            check(value)
+        except ValueError as error:
+            raise QDeployError(f"{name} {error}") from None
 
 
 def _train_outputs(
