@@ -121,7 +121,8 @@ class _Training:
             proven = self._prove()
             if self._good_enough() or self._expired() or proven is None:
                 break
-            complete = converged and not self._violated(proven)
+            violated = self._violated(proven)
+            complete = converged and not violated
         self._columns.solve()
         self._note()
         neurons = self._columns.neurons

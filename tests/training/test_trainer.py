@@ -133,6 +133,12 @@ def test_zero_network_is_optimal_above_the_largest_penalty(cancer):
     assert any("zero network" in sentence for sentence in nothing.advice)
 
 
+def test_several_processes_give_the_same_model_each_time(iris):
+    first, second = (train(iris, beta=3.0, jobs=jobs).network for jobs in (2, 1))
+    np.testing.assert_array_equal(first.layers[0].left, second.layers[0].left)
+    np.testing.assert_array_equal(first.layers[1].weights, second.layers[1].weights)
+
+
 @pytest.mark.parametrize("loss", losses.names())
 def test_three_classes_share_their_neurons(iris, loss):
     result = train(iris, beta=2.0, loss=loss)
