@@ -76,6 +76,7 @@ LIBRARIES = {
     "platformdirs": _Library("platformdirs", "the place of the cache"),
     "joblib": _Library("joblib", "work on several cores"),
     "psutil": _Library("psutil", "facts about the machine"),
+    "threadpoolctl": _Library("threadpoolctl", "one thread in small matrix products"),
 }
 
 
