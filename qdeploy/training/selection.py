@@ -20,6 +20,8 @@ __all__ = ["Selection", "largest_beta", "select_beta"]
 FOLDS = 4
 PATH = np.logspace(-1, -2.75, 8)
 """β as shares of the one above which the zero network is optimal; below, proofs become loose."""
+NOISE = 1e-6
+"""Share of the trivial bound on the norm below which a norm says nothing."""
 ROUNDS = 8
 PER_ROUND = 20
 STARTS = 64
@@ -63,8 +65,11 @@ def largest_beta(
         problem = TrainingProblem(integers, column, 1.0, loss)
         zero = np.zeros(len(column))
         constant = zero + loss.best_intercept(zero, column)
-        matrix = problem.matrix(loss.residual(constant, column))
-        largest = max(largest, float(oracle.price(matrix).values[0]))
+        residual = loss.residual(constant, column)
+        norm = float(oracle.price(problem.matrix(residual)).values[0])
+        # Contradictory data leave a norm of zero, or of rounding errors: no β may be as small.
+        trivial = float(np.abs(residual) @ np.abs(problem.inputs).sum(axis=1) ** 2)
+        largest = max(largest, norm, NOISE * trivial)
     return largest / integers.shape[1]
 
 

@@ -191,6 +191,13 @@ def test_selection_is_the_same_for_any_number_of_processes(iris):
     np.testing.assert_array_equal(first.errors, second.errors)
 
 
+def test_contradictory_data_give_the_zero_network(iris):
+    features = np.vstack([iris.features, iris.features])
+    result = train(features, np.repeat([0, 1], len(iris.features)))
+    assert not result.network.layers[1].weights.any()
+    assert result.certificate.gap < 1e-6
+
+
 def test_digest_ties_the_certificate_to_the_data(cancer, trained):
     inputs = trained.model.quantizer.quantize(cancer.features)
     targets = np.where(cancer.target == 1, 1.0, -1.0)[:, None]
