@@ -10,7 +10,6 @@ from typing import Any, Literal
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag
 
 from qdeploy.certificate import Certificate, dataset_digest
 from qdeploy.data import Dataset, InputQuantizer, dataset_from_arrays
@@ -18,18 +17,17 @@ from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import INPUT_STEP, Scaling
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Head, Model, Numbers
-from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.ranges import BETA, GAP, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
 from qdeploy.training.advice import advice_for
+from qdeploy.training.assembly import build_network, drop_silent, gather, merge
 from qdeploy.training.losses import FloatArray, Loss, losses
 from qdeploy.training.output import Effort, TrainedOutput, train_output
-from qdeploy.training.polish import SharedNeurons, reduce_neurons
+from qdeploy.training.polish import reduce_neurons
 from qdeploy.training.problem import CONSTANT, TrainingProblem, lift
 from qdeploy.training.proof import certificate_of, exact_objective
-from qdeploy.training.readout import IntegerReadout, integer_readout
+from qdeploy.training.readout import integer_readout
 from qdeploy.training.result import TrainingResult, merge_histories
-from qdeploy.training.rounding import canonicalize
 from qdeploy.training.selection import Selection, select_beta
 from qdeploy.training.threads import single_threaded
 
@@ -92,15 +90,15 @@ def train(
     left_over = None if time_limit is None else time_limit - (time.monotonic() - began)
     outputs = _train_outputs(problems, relaxation, gap, left_over, seed, jobs, progress, began)
     with single_threaded():
-        shared = _merge(_gather(outputs))
+        shared = merge(gather(outputs))
         if neurons is not None and len(shared.left) > neurons:
             progress(ProgressEvent("reducing the neurons to the budget", 0, None))
-            shared = _merge(reduce_neurons(problems, shared, neurons))
+            shared = merge(reduce_neurons(problems, shared, neurons))
         progress(ProgressEvent("integer readout", 0, None))
         features = problems[0].features(shared.left, shared.right)
         readout = integer_readout(problems, features, shared.weights, readout_bits)
-        shared, readout = _drop_silent(shared, readout)
-    network = _network(shared, readout)
+        shared, readout = drop_silent(shared, readout)
+    network = build_network(shared, readout)
     scores = network.forward(inputs)
     certificate = Certificate(
         method="sdp"
@@ -306,56 +304,3 @@ def _train_outputs(
             )
         )
     return trained
-
-
-def _gather(outputs: list[TrainedOutput]) -> SharedNeurons:
-    """The neurons of all outputs, with the readout of each in its column."""
-    weights = block_diag(*(output.neurons.solution.weights[:, None] for output in outputs))
-    left = np.vstack([output.neurons.left for output in outputs])
-    right = np.vstack([output.neurons.right for output in outputs])
-    return SharedNeurons(left, right, weights.reshape(len(left), len(outputs)))
-
-
-def _merge(neurons: SharedNeurons) -> SharedNeurons:
-    """Each neuron once, in canonical form, and only those that some output reads.
-
-    One idle neuron stands in where none is left: a layer cannot be empty.
-    """
-    canonical = canonicalize(neurons.left, neurons.right)
-    pairs = np.hstack([canonical.left, canonical.right])
-    unique, index = np.unique(pairs, axis=0, return_inverse=True)
-    weights = np.zeros((len(unique), neurons.weights.shape[1]), dtype=neurons.weights.dtype)
-    np.add.at(weights, index.reshape(-1), canonical.sign[:, None] * neurons.weights)
-    used = (weights != 0).any(axis=1)
-    dimension = neurons.left.shape[1]
-    if not used.any():
-        unique = np.ones((1, 2 * dimension), dtype=np.int8)
-        weights, used = np.zeros((1, weights.shape[1])), np.ones(1, dtype=bool)
-    left, right = unique[used, :dimension], unique[used, dimension:]
-    return SharedNeurons(left, right, weights[used])
-
-
-def _drop_silent(
-    shared: SharedNeurons, readout: IntegerReadout
-) -> tuple[SharedNeurons, IntegerReadout]:
-    """Without the neurons whose readout became zero in integers, unless all did."""
-    heard = (readout.weights != 0).any(axis=1)
-    if not heard.any():
-        return shared, readout
-    return (
-        SharedNeurons(shared.left[heard], shared.right[heard], shared.weights[heard]),
-        IntegerReadout(readout.weights[heard], readout.intercepts, readout.scale),
-    )
-
-
-def _network(shared: SharedNeurons, readout: IntegerReadout) -> QuantizedNetwork:
-    """The integer network: the constant input becomes the neurons' biases."""
-    quadratic = QuadraticLayer(
-        left=shared.left[:, :-1],
-        right=shared.right[:, :-1],
-        left_bias=CONSTANT * shared.left[:, -1].astype(np.int32),
-        right_bias=CONSTANT * shared.right[:, -1].astype(np.int32),
-    )
-    return QuantizedNetwork(
-        [quadratic, ReadoutLayer(weights=readout.weights.astype(np.int32), bias=readout.intercepts)]
-    )
