@@ -1,21 +1,56 @@
 """Where an artifact runs: one module a runner, one small interface."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
+from qdeploy.network import Accumulator
 from qdeploy.registry import Registry
 
-if TYPE_CHECKING:
-    from qdeploy.compiler.artifact import Artifact
-
-__all__ = ["RUNNERS", "Runner", "Session", "check_inputs"]
+__all__ = ["RUNNERS", "Compiled", "Interface", "Runner", "Session", "check_inputs"]
 
 Session = Callable[[NDArray[np.int8]], NDArray[np.integer]]
 """Scores (n, K) of int8 inputs (n, d), any n from 0."""
+
+
+class Interface(Protocol):
+    """How compiled functions are called.
+
+    Attributes:
+        name: prefix of the C functions.
+        inputs: int8 values a sample, d.
+        outputs: scores a sample, K.
+        score_type: "int32" or "int64".
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 (described above, as the others)
+    @property
+    def inputs(self) -> int: ...  # noqa: D102
+    @property
+    def outputs(self) -> int: ...  # noqa: D102
+    @property
+    def score_type(self) -> Accumulator: ...  # noqa: D102
+
+
+class Compiled(Protocol):
+    """What a runner needs to know of an artifact."""
+
+    @property
+    def manifest(self) -> Interface:
+        """How its functions are called."""
+
+    @property
+    def library(self) -> Path:
+        """The shared library with the C interface."""
+
+    @property
+    def module(self) -> Path:
+        """The module for TVM's Relax virtual machine."""
 
 
 class Runner(Protocol):
@@ -29,7 +64,7 @@ class Runner(Protocol):
     name: str
     title: str
 
-    def open(self, artifact: "Artifact") -> Session:
+    def open(self, artifact: Compiled) -> Session:
         """Get the artifact ready to run.
 
         Raises:

@@ -5,16 +5,12 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
-from qdeploy.runners import RUNNERS, Session, check_inputs
-
-if TYPE_CHECKING:
-    from qdeploy.compiler.artifact import Artifact
+from qdeploy.runners import RUNNERS, Compiled, Session, check_inputs
 
 __all__ = ["HostRunner", "LibrarySession", "load_private"]
 
@@ -114,7 +110,7 @@ class HostRunner:
     name = "host"
     title = "C library"
 
-    def open(self, artifact: "Artifact") -> Session:
+    def open(self, artifact: Compiled) -> Session:
         """Load the artifact's library."""
         manifest = artifact.manifest
         return LibrarySession(

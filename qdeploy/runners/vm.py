@@ -3,16 +3,13 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
-from qdeploy.runners import RUNNERS, Session, check_inputs
-
-if TYPE_CHECKING:
-    from qdeploy.compiler.artifact import Artifact
+from qdeploy.runners import RUNNERS, Compiled, Session, check_inputs
 
 __all__ = ["MachineSession", "VirtualMachineRunner"]
 
@@ -54,7 +51,7 @@ class VirtualMachineRunner:
     name = "vm"
     title = "TVM virtual machine"
 
-    def open(self, artifact: "Artifact") -> Session:
+    def open(self, artifact: Compiled) -> Session:
         """Load the artifact's module."""
         return MachineSession(artifact.module, artifact.manifest.inputs)
 
