@@ -43,7 +43,7 @@ from qdeploy.native import build_shared, compiler_command
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.runners.host import LibrarySession
 from qdeploy.runners.vm import MachineSession
-from qdeploy.targets import Target, load_target
+from qdeploy.targets import CpuTarget, Target, load_target
 
 __all__ = ["compile_model"]
 
@@ -79,6 +79,10 @@ def compile_model(
     """
     if isinstance(target, str):
         target = load_target(target)
+    if not isinstance(target, CpuTarget):
+        raise QDeployError(
+            f"target {target.name!r}: models are not compiled for the family {target.family!r} yet"
+        )
     symbols = symbols_of(model)
     check_supported(model.network)
     processor = processor_for(target)

@@ -7,7 +7,7 @@ from tvm.target import codegen
 
 from qdeploy.compiler.lowering import Processor
 from qdeploy.errors import QDeployError
-from qdeploy.targets import Target
+from qdeploy.targets import CpuTarget
 
 __all__ = ["native_processor", "processor_for", "runs_here"]
 
@@ -50,7 +50,7 @@ def _kernel_features() -> frozenset[str] | None:
     return None
 
 
-def processor_for(target: Target) -> Processor:
+def processor_for(target: CpuTarget) -> Processor:
     """The processor that a target's codegen table describes.
 
     Raises:

@@ -1,0 +1,51 @@
+"""Targets and benchmark definitions: TOML files, checked when they are read.
+
+A target is ``targets/<family>/NAME.toml``, or any file a user names. A family is one module here
+that registers a subclass of `Target` with its own tables. Nothing here compiles, runs or measures.
+"""
+
+from qdeploy.targets.cores import Core, Extension, list_cores, load_core
+from qdeploy.targets.cpu import Codegen, CpuTarget, processor_name
+from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
+from qdeploy.targets.mcu import (
+    Emulator,
+    Flashing,
+    FlashRead,
+    McuTarget,
+    Pulse,
+    Region,
+    Step,
+    Uart,
+    Write,
+)
+from qdeploy.targets.power import Band, BoardPower, SleepPower
+from qdeploy.targets.tables import BenchmarkDefinition, Power, Target
+
+__all__ = [
+    "Band",
+    "BenchmarkDefinition",
+    "BoardPower",
+    "Codegen",
+    "Core",
+    "CpuTarget",
+    "Emulator",
+    "Extension",
+    "FlashRead",
+    "Flashing",
+    "McuTarget",
+    "Power",
+    "Pulse",
+    "Region",
+    "SleepPower",
+    "Step",
+    "Target",
+    "Uart",
+    "Write",
+    "list_cores",
+    "list_targets",
+    "load_benchmark",
+    "load_core",
+    "load_target",
+    "power_of",
+    "processor_name",
+]
