@@ -1,0 +1,174 @@
+"""What compilers with GCC's command line have in common: flags, order of work, error sentences."""
+
+import os
+import re
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from qdeploy.errors import QDeployError
+from qdeploy.targets import Core
+
+__all__ = ["Driver"]
+
+_COMMON = (
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-ffreestanding",
+    # One section a function and object, so that the linker can leave out what is not reached.
+    "-ffunction-sections",
+    "-fdata-sections",
+    # A frame pointer costs two instructions a call, unwind tables cost flash; nothing reads them.
+    "-fomit-frame-pointer",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-common",
+    "-g0",
+)
+"""Flags of every compilation."""
+
+_OVERFLOW = re.compile(r"region [`'](\w+)'(?:[^\n]*? overflowed by (\d+) bytes)?")
+"""GNU's linker does not always tell by how much."""
+_MEMORIES = {"FLASH": "the flash", "RAM": "the RAM"}
+_UNDEFINED = re.compile(r"undefined (?:symbol|reference to)[: ]+[`']?([\w.$]+)")
+
+
+class Driver(ABC):
+    """A compiler whose driver takes GCC's options. A kind says how it is called for a core."""
+
+    name: str
+    title: str
+
+    @abstractmethod
+    def obstacle(self, core: Core) -> str | None:
+        """Why it cannot be used here for a core; None when it can."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the compiler."""
+
+    @abstractmethod
+    def _driver(self, core: Core) -> list[str]:
+        """The command with the flags that choose the core."""
+
+    @abstractmethod
+    def _archiver(self) -> list[str]:
+        """The command of an ``ar``."""
+
+    def _environment(self) -> dict[str, str]:
+        """Environment of the compiler's processes."""
+        return dict(os.environ)
+
+    def compile(
+        self,
+        core: Core,
+        sources: Sequence[Path],
+        folder: Path,
+        *,
+        include: Sequence[Path] = (),
+        defines: Mapping[str, str] | None = None,
+        optimize: str = "-O2",
+        flags: Sequence[str] = (),
+    ) -> list[Path]:
+        """Compile C or assembler sources, see `qdeploy.toolchains.Toolchain.compile`."""
+        self._require(core)
+        stems = [source.stem for source in sources]
+        if len(set(stems)) != len(stems):
+            raise ValueError(f"two sources would give one object: {', '.join(sorted(stems))}")
+        folder.mkdir(parents=True, exist_ok=True)
+        common = [*self._driver(core), *_COMMON, optimize]
+        common += [f"-I{path}" for path in include]
+        common += [f"-D{name}={text}" for name, text in (defines or {}).items()]
+        objects = []
+        with tempfile.TemporaryDirectory(prefix="qdeploy-") as empty:
+            # Generated C asks for math.h even where it uses none of it; freestanding has no such
+            # header. An empty one, looked at last, satisfies it.
+            (Path(empty) / "math.h").touch()
+            for source in sources:
+                output = folder / f"{source.stem}.o"
+                command: list[str | Path] = [
+                    *common,
+                    "-idirafter",
+                    empty,
+                    *flags,
+                    "-c",
+                    source,
+                    "-o",
+                    output,
+                ]
+                self._run(command, f"compile {source.name} for {core.name}")
+                objects.append(output)
+        return objects
+
+    def archive(self, objects: Sequence[Path], output: Path) -> None:
+        """Write a static library, see `qdeploy.toolchains.Toolchain.archive`."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # An archiver adds to a file that exists: what was in it before must not stay.
+        output.unlink(missing_ok=True)
+        self._run([*self._archiver(), "rcsD", output, *objects], f"write the library {output.name}")
+
+    def link(
+        self,
+        core: Core,
+        objects: Sequence[Path],
+        script: Path,
+        output: Path,
+        *,
+        entry: str,
+        flags: Sequence[str] = (),
+    ) -> None:
+        """Link objects and archives, see `qdeploy.toolchains.Toolchain.link`."""
+        self._require(core)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        command: list[str | Path] = [
+            *self._driver(core),
+            "-O2",
+            "-nostdlib",
+            "-static",
+            f"-Wl,-T,{script}",
+            f"-Wl,-e,{entry}",
+            "-Wl,--gc-sections",
+            "-Wl,--build-id=none",
+            *flags,
+            *objects,
+            *self._helpers(),
+            "-o",
+            output,
+        ]
+        self._run(command, f"link {output.name} for {core.name}")
+
+    @abstractmethod
+    def _helpers(self) -> list[str]:
+        """Flags that link the compiler's helper functions."""
+
+    def _require(self, core: Core) -> None:
+        if obstacle := self.obstacle(core):
+            raise QDeployError(obstacle)
+
+    def _run(self, command: Sequence[str | Path], purpose: str) -> None:
+        done = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=self._environment(),
+        )
+        if done.returncode:
+            raise QDeployError(f"{self.title} could not {purpose}: {_reason(done.stderr)}")
+
+
+def _reason(text: str) -> str:
+    """The first error of a compiler's or linker's messages, as the end of a sentence."""
+    if overflow := _OVERFLOW.search(text):
+        memory, count = overflow.groups()
+        lack = f"{count} bytes too small" if count else "too small"
+        return f"{_MEMORIES[memory]} is {lack}; make the model smaller or take a larger target"
+    if missing := _UNDEFINED.search(text):
+        return f"nothing defines the function or variable {missing.group(1)!r}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["it gave no reason"])[0]

@@ -1,0 +1,192 @@
+"""Every toolchain compiles for every core it claims to have, the same bytes each time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from qdeploy.errors import QDeployError
+from qdeploy.firmware import link_plain, symbols
+from qdeploy.targets import Region, list_cores, load_core
+from qdeploy.toolchains import TOOLCHAINS
+
+FLASH = Region(origin=0x0800_4000, kibibytes=64)
+RAM = Region(origin=0x2000_0000, kibibytes=16)
+
+HELPERS = """
+#include <math.h>
+#include <stdint.h>
+struct block { int words[40]; };
+int table[3] = {1, 2, 3};
+int zeros[5];
+int64_t product(int64_t a, int64_t b) { return a * b; }
+int64_t quotient(int64_t a, int64_t b) { return a / b; }
+uint32_t short_quotient(uint32_t a, uint32_t b) { return a / b; }
+float real(float a, float b) { return a * b + a / b - b; }
+double wide(double a, int b) { return a * b / 3 + (float)a; }
+int64_t rounded(float x, double y) { return (int32_t)x + (int64_t)y; }
+void copied(struct block *to, const struct block *from) { *to = *from; }
+void cleared(int *to, int n) { for (int i = 0; i < n; i++) to[i] = 0; }
+int looked_up(int i) { return table[i] + zeros[i]; }
+int unused(int i) { return i + 77; }
+"""
+KEPT = (
+    "product",
+    "quotient",
+    "short_quotient",
+    "real",
+    "wide",
+    "rounded",
+    "copied",
+    "cleared",
+    "looked_up",
+)
+
+
+@pytest.fixture(params=TOOLCHAINS.names())
+def toolchain(request):
+    return TOOLCHAINS[request.param]
+
+
+def usable(toolchain, core):
+    if obstacle := toolchain.obstacle(core):
+        pytest.skip(obstacle)
+    return toolchain
+
+
+def write(folder, text, name="source.c"):
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / name
+    source.write_text(text)
+    return source
+
+
+def undefined(path):
+    with path.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        return {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name}
+
+
+@pytest.mark.parametrize("name", list_cores())
+def test_helpers_of_the_compiler_are_linked(toolchain, name, tmp_path):
+    core = load_core(name)
+    usable(toolchain, core)
+    objects = toolchain.compile(core, [write(tmp_path, HELPERS)], tmp_path / "objects")
+    image = link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", toolchain, KEPT)
+    assert undefined(image.elf) == set()
+    found = symbols(image.elf)
+    assert set(KEPT) <= set(found)
+    assert "unused" not in found
+    assert (image.data, image.bss) == (12, 20)
+    assert found["__data_end"] - found["__data_start"] == 12
+    assert found["__bss_end"] - found["__bss_start"] == 20
+    assert found["__stack_top"] == RAM.end
+    assert image.elf.stat().st_size < 200_000  # no debug information of the helpers
+
+
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4"])
+def test_objects_and_archives_do_not_depend_on_their_folder(toolchain, name, tmp_path):
+    core = load_core(name)
+    usable(toolchain, core)
+    made = []
+    for folder in (tmp_path / "a", tmp_path / "longer" / "b"):
+        sources = [write(folder, HELPERS, "one.c"), write(folder, "int f;\n", "two.c")]
+        objects = toolchain.compile(core, sources, folder / "objects")
+        assert [path.name for path in objects] == ["one.o", "two.o"]
+        toolchain.archive(objects, folder / "libmodel.a")
+        toolchain.archive(objects, folder / "libmodel.a")  # again: nothing is added twice
+        made.append([path.read_bytes() for path in (*objects, folder / "libmodel.a")])
+    assert made[0] == made[1]
+
+
+def test_archives_link(toolchain, tmp_path):
+    core = load_core("cortex-m3")
+    usable(toolchain, core)
+    objects = toolchain.compile(core, [write(tmp_path, HELPERS)], tmp_path)
+    toolchain.archive(objects, tmp_path / "libmodel.a")
+    image = link_plain(
+        core, FLASH, RAM, [tmp_path / "libmodel.a"], tmp_path / "a.elf", toolchain, ["real"]
+    )
+    assert "real" in symbols(image.elf)
+
+
+@pytest.mark.parametrize(("compiler", "linker"), [("zig", "gcc"), ("gcc", "zig")])
+def test_objects_of_one_compiler_link_with_the_other(compiler, linker, tmp_path):
+    core = load_core("cortex-m4")
+    compiler, linker = (usable(TOOLCHAINS[each], core) for each in (compiler, linker))
+    objects = compiler.compile(core, [write(tmp_path, HELPERS)], tmp_path)
+    image = link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", linker, KEPT)
+    assert undefined(image.elf) == set()
+
+
+def test_defines_and_include_folders(toolchain, tmp_path):
+    core = load_core("cortex-m4")
+    usable(toolchain, core)
+    write(tmp_path / "headers", "#define TWO 2\n", "two.h")
+    source = write(tmp_path, '#include "two.h"\nint value = TWO + THREE;\n')
+    toolchain.compile(
+        core, [source], tmp_path, include=[tmp_path / "headers"], defines={"THREE": "3"}
+    )
+
+
+def test_refusal_names_the_first_error(toolchain, tmp_path):
+    core = load_core("cortex-m4")
+    usable(toolchain, core)
+    source = write(tmp_path, "int f(void) { return missing_name; }\nint g(void) { return x; }\n")
+    with pytest.raises(QDeployError, match=r"could not compile source.c.*missing_name") as caught:
+        toolchain.compile(core, [source], tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_function_is_named(toolchain, tmp_path):
+    core = load_core("cortex-m4")
+    usable(toolchain, core)
+    source = write(tmp_path, "int nowhere(void);\nint f(void) { return nowhere(); }\n")
+    objects = toolchain.compile(core, [source], tmp_path)
+    with pytest.raises(QDeployError, match=r"nothing defines .* 'nowhere'"):
+        link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", toolchain, ["f"])
+
+
+@pytest.mark.parametrize(
+    ("text", "memory"),
+    [("const char f[70000] = {1};", "flash"), ("char f[20000];", "RAM")],
+)
+def test_full_memory_is_told(toolchain, text, memory, tmp_path):
+    core = load_core("cortex-m4")
+    usable(toolchain, core)
+    objects = toolchain.compile(core, [write(tmp_path, text)], tmp_path)
+    with pytest.raises(QDeployError, match=rf"the {memory} is (\d+ bytes )?too small"):
+        link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", toolchain, ["f"])
+
+
+def test_zig_shares_its_cache_between_processes(tmp_path):
+    """Links at the same time, from an empty cache, all succeed."""
+    core = load_core("cortex-m0plus")
+    usable(TOOLCHAINS["zig"], core)
+    source = write(tmp_path, HELPERS)
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from qdeploy.firmware import link_plain\n"
+        "from qdeploy.targets import Region, load_core\n"
+        "from qdeploy.toolchains import TOOLCHAINS\n"
+        "core, zig, out = load_core('cortex-m0plus'), TOOLCHAINS['zig'], Path(sys.argv[2])\n"
+        "objects = zig.compile(core, [Path(sys.argv[1])], out)\n"
+        "region = Region(origin=0, kibibytes=64), Region(origin=0x20000000, kibibytes=64)\n"
+        "link_plain(core, *region, objects, out / 'a.elf', zig, ['wide'])\n"
+    )
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "cache"), "PATH": "", "HOME": "/"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(source), str(tmp_path / str(number))],
+            env=environment,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(3)
+    ]
+    for process in running:
+        _, complaint = process.communicate()
+        assert process.returncode == 0, complaint.decode()
+    images = {Path(tmp_path / str(number) / "a.elf").read_bytes() for number in range(3)}
+    assert len(images) == 1
