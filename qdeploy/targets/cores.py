@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from qdeploy.errors import QDeployError
+from qdeploy.targets.cycles import CycleTable
 from qdeploy.targets.tables import Name, Table, folder, read_table
 from qdeploy.wording import did_you_mean
 
@@ -34,6 +35,7 @@ class Core(Table):
         zig_cpu: ``-mcpu`` of ``zig cc``.
         gcc: flags of arm-none-eabi-gcc; None where it has no such core.
         extensions: what kernels may use.
+        cycles: what its instructions cost.
     """
 
     name: Name = Field(description="lower-case letters, digits, dots, dashes and underscores")
@@ -54,6 +56,7 @@ class Core(Table):
     extensions: Annotated[tuple[Extension, ...], Field(strict=False)] = Field(
         description='a list of some of "dsp", "unaligned", "long-multiply", "mve" and "divide"'
     )
+    cycles: CycleTable = Field(description="a table with instructions, taken_branch, band, source")
 
 
 @cache
