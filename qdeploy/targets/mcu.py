@@ -222,6 +222,7 @@ class McuTarget(Target):
         ram: memory that is written.
         clock_megahertz: clock of the core that latency and power are stated for.
         reset_clock_megahertz: clock after reset and the setup steps, at which the firmware runs.
+        boot: the chip whose boot ROM wants a header before the program; None for most.
         setup: steps of the firmware before anything else, such as a crystal for the serial port.
         flash_wait_states: of the flash at `clock_megahertz`.
         flash_read: what they cost; None where memory has no wait states.
@@ -240,6 +241,9 @@ class McuTarget(Target):
     clock_megahertz: Positive = Field(description="a positive number of megahertz")
     reset_clock_megahertz: Positive | None = Field(
         default=None, description="a positive number of megahertz"
+    )
+    boot: Literal["rp2040", "rp2350"] | None = Field(
+        default=None, description='"rp2040" or "rp2350"'
     )
     setup: Steps = Field(default=(), description=_STEPS)
     flash_wait_states: Annotated[int, Field(ge=0, le=64)] = Field(
