@@ -168,7 +168,8 @@ class Flashing(Table):
 
     Attributes:
         pyocd_target: name of the device in pyocd.
-        pyocd_pack: the CMSIS pack that pyocd needs for it; None where it knows the device.
+        pyocd_pack: the CMSIS pack that pyocd needs for it (``pyocd pack install``); None where it
+            knows the device.
         command: another program and its arguments, with {elf}, {bin} and {hex} for the files.
     """
 
@@ -274,6 +275,13 @@ class McuTarget(Target):
     notes: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="a list of sentences"
     )
+
+    @property
+    def firmware_megahertz(self) -> float:
+        """Clock at which the firmware runs: that after reset where no steps change it."""
+        if self.setup or self.reset_clock_megahertz is None:
+            return self.clock_megahertz
+        return self.reset_clock_megahertz
 
     @property
     def stated_power(self) -> Power | None:
