@@ -34,11 +34,15 @@ def list_all(json_output: Json = False) -> None:
     from qdeploy.targets import list_targets
 
     known = list_targets()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("target", "family", "what it is"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    family = None
     for target in known:
-        table.add_row(target.name, target.family, target.description)
+        if target.family != family:
+            family = target.family
+            table.add_row(Text(f"family {family}", "bold"), "")
+        table.add_row(f"  {target.name}", Text(target.description))
     Terminal(json_output=json_output, quiet=False).result(
         {"targets": [target.model_dump(mode="json") for target in known]}, table
     )
@@ -55,8 +59,11 @@ def show(
     """
     from qdeploy.targets import load_target
 
-    values = load_target(name).model_dump(mode="json")
-    Terminal(json_output=json_output, quiet=False).result(values, pairs(*flat(values)))
+    target = load_target(name)
+    values = target.details()
+    Terminal(json_output=json_output, quiet=False).result(
+        values, pairs(*(target.facts() or flat(values)))
+    )
 
 
 def doctor(json_output: Json = False, quiet: Quiet = False) -> None:

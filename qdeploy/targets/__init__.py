@@ -4,20 +4,20 @@ A target is ``targets/<family>/NAME.toml``, or any file a user names. A family i
 that registers a subclass of `Target` with its own tables. Nothing here compiles, runs or measures.
 """
 
-from qdeploy.targets.cores import Core, Extension, list_cores, load_core
-from qdeploy.targets.cpu import Codegen, CpuTarget, processor_name
-from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
-from qdeploy.targets.mcu import (
+from qdeploy.targets.board import (
     Emulator,
     Flashing,
     FlashRead,
-    McuTarget,
     Pulse,
     Region,
     Step,
     Uart,
     Write,
 )
+from qdeploy.targets.cores import Core, Extension, list_cores, load_core
+from qdeploy.targets.cpu import Codegen, CpuTarget, processor_name
+from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
+from qdeploy.targets.mcu import McuTarget
 from qdeploy.targets.power import Band, BoardPower, SleepPower
 from qdeploy.targets.tables import BenchmarkDefinition, Power, Target
 

@@ -96,6 +96,14 @@ class Target(Table):
         """Power of the busy machine as its file states it; None where the file does not."""
         return None
 
+    def facts(self) -> list[tuple[str, str]]:
+        """Headings and texts for people; empty for a family whose keys speak for themselves."""
+        return []
+
+    def details(self) -> dict[str, Any]:
+        """Everything in the file, and in the files that it refers to, as plain values."""
+        return self.model_dump(mode="json", by_alias=True)
+
 
 FAMILIES: Registry[type[Target]] = Registry("family of targets", __package__)
 """Each module of this package that describes a family enters its class of targets."""
