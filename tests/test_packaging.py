@@ -35,6 +35,8 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_targets_and_recipes(wheel):
     assert "qdeploy/_targets/cpu/cpu.toml" in wheel
+    assert "qdeploy/_targets/mcu/nucleo-l4r5zi.toml" in wheel
+    assert "qdeploy/_targets/mcu/cores/cortex-m4.toml" in wheel
     assert "qdeploy/_models/breast-cancer/recipe.toml" in wheel
     assert "qdeploy/_models/digits/recipe.toml" in wheel
 
@@ -50,6 +52,13 @@ def test_wheel_holds_every_source_file(wheel):
     ]
     assert any(path.endswith(".c") for path in expected)
     assert [path for path in expected if path not in wheel] == []
+
+
+def test_wheel_holds_every_file_of_the_targets(wheel):
+    expected = [path for path in (ROOT / "targets").rglob("*") if path.is_file()]
+    assert {path.suffix for path in expected} >= {".toml", ".c", ".ld"}
+    packed = [f"qdeploy/_{path.relative_to(ROOT)}" for path in expected]
+    assert [path for path in packed if path not in wheel] == []
 
 
 def test_wheel_has_licence_and_no_tests(wheel):
