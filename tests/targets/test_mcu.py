@@ -345,3 +345,12 @@ def test_both_or_no_unit_of_power(tmp_path: Path) -> None:
     text = WHOLE.replace("volts = 3.0", both)
     with pytest.raises(QDeployError, match="either milliwatts or microamps_per_megahertz must be"):
         load_target(write(tmp_path, text))
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "targets.md").read_text(encoding="utf-8")
+    board = mcu(write(tmp_path, text.partition("```toml\n")[2].partition("```")[0]))
+    assert power_of(board).kind == "measured"
+    for table in (McuTarget, *(type(part) for part in (board.uart, board.flashing, board.flash))):
+        for key in table.model_fields:  # type: ignore[union-attr]
+            assert f"`{key}`" in text or f"`[{key}]`" in text, key
