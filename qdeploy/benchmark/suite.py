@@ -40,7 +40,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.files import check_writable
 from qdeploy.model import Model
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.targets import Power, load_benchmark, load_target, power_of
+from qdeploy.targets import CpuTarget, Power, load_benchmark, load_target, power_of
 
 if TYPE_CHECKING:
     from qdeploy.compiler import Artifact
@@ -153,6 +153,11 @@ def bench(
 
 def _plan(target: str, seconds: float | None, peers: Sequence[str] | None) -> _Plan:
     described = load_target(target)
+    if not isinstance(described, CpuTarget):
+        raise QDeployError(
+            f"target {described.name!r} is of the family {described.family!r}; this benchmark "
+            "runs on targets of the family 'cpu'"
+        )
     definition = load_benchmark(described)
     quantiles = {_percentile_metric(share): share / 100 for share in definition.percentiles}
     unknown = [metric for metric in quantiles if metric not in METRICS]

@@ -15,7 +15,7 @@ from qdeploy.targets.board import (
     Write,
 )
 from qdeploy.targets.cores import Core, Extension, list_cores, load_core
-from qdeploy.targets.cpu import Codegen, CpuTarget, processor_name
+from qdeploy.targets.cpu import Codegen, CpuBenchmark, CpuTarget, processor_name
 from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
 from qdeploy.targets.mcu import McuTarget
 from qdeploy.targets.power import Band, BoardPower, SleepPower
@@ -27,6 +27,7 @@ __all__ = [
     "BoardPower",
     "Codegen",
     "Core",
+    "CpuBenchmark",
     "CpuTarget",
     "Emulator",
     "Extension",

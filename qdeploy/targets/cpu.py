@@ -7,13 +7,13 @@ import platform
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from qdeploy.targets.tables import FAMILIES, Positive, Power, Table, Target
+from qdeploy.targets.tables import FAMILIES, BenchmarkDefinition, Positive, Power, Table, Target
 
-__all__ = ["Codegen", "CpuTarget", "Processors", "processor_name"]
+__all__ = ["Codegen", "CpuBenchmark", "CpuTarget", "Processors", "processor_name"]
 
 
 class Codegen(Table):
@@ -40,6 +40,40 @@ class Codegen(Table):
         return features
 
 
+class CpuBenchmark(BenchmarkDefinition):
+    """How hosts are measured.
+
+    Attributes:
+        batches: batch sizes of the throughput, 1 among them.
+        seconds: time for each implementation and batch size.
+        rounds: turns that implementations take, so that disturbances meet all of them alike.
+        percentiles: of the latency at batch 1.
+    """
+
+    batches: Annotated[tuple[int, ...], Field(strict=False)] = Field(
+        description="a list of growing batch sizes that starts with 1"
+    )
+    seconds: Positive = Field(description="a positive number of seconds")
+    rounds: int = Field(ge=6, description="a whole number of at least 6")
+    percentiles: Annotated[tuple[float, ...], Field(strict=False)] = Field(
+        min_length=1, description="a list of growing percentages between 0 and 100"
+    )
+
+    @field_validator("batches")
+    @classmethod
+    def _from_one(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
+        if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
+            raise ValueError("not growing from 1")
+        return batches
+
+    @field_validator("percentiles")
+    @classmethod
+    def _percentages(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if list(values) != sorted(set(values)) or values[0] < 0 or values[-1] > 100:
+            raise ValueError("not growing percentages")
+        return values
+
+
 @FAMILIES.register("cpu")
 class CpuTarget(Target):
     """A desktop or server processor: the machine that qdeploy runs on, or one like it.
@@ -48,6 +82,8 @@ class CpuTarget(Target):
         codegen: what code is generated for.
         power: None where it depends on the machine at hand.
     """
+
+    definition: ClassVar[type[BenchmarkDefinition]] = CpuBenchmark
 
     family: Literal["cpu"] = Field(description='"cpu"')
     codegen: Codegen = Field(description="a table with triple, cpu and features")

@@ -5,9 +5,10 @@ Which tables a file may have is its family's matter (`FAMILIES`).
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import overload
 
 from qdeploy.errors import QDeployError
-from qdeploy.targets.cpu import Processors, processor_name
+from qdeploy.targets.cpu import CpuBenchmark, CpuTarget, Processors, processor_name
 from qdeploy.targets.tables import (
     FAMILIES,
     BenchmarkDefinition,
@@ -52,6 +53,14 @@ def list_targets() -> tuple[Target, ...]:
     return tuple(_read_target(path) for path in _target_files())
 
 
+@overload
+def load_benchmark(target: CpuTarget) -> CpuBenchmark: ...
+
+
+@overload
+def load_benchmark(target: Target) -> BenchmarkDefinition: ...
+
+
 def load_benchmark(target: Target) -> BenchmarkDefinition:
     """The benchmark definition that a target names.
 
@@ -64,7 +73,7 @@ def load_benchmark(target: Target) -> BenchmarkDefinition:
             f"target {target.name!r}: the family {target.family!r} has no benchmark definition "
             f"{target.benchmark!r}"
         )
-    return read_table(path, BenchmarkDefinition)
+    return read_table(path, target.definition)
 
 
 def power_of(target: Target, processor: str | None = None) -> Power:

@@ -67,6 +67,33 @@ class Power(Table):
         return self
 
 
+class BenchmarkDefinition(Table):
+    """How the targets of one family are measured; a family adds its own keys in a subclass.
+
+    Attributes:
+        family: whose definition it is.
+        description: one sentence.
+        peers: implementations to compare, by name, ours first.
+        meters: sources of energy, by name, in order of preference.
+    """
+
+    family: str = Field(description="a family of targets")
+    description: str = Field(min_length=1, description="one sentence")
+    peers: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        min_length=1, description="a list of names of implementations, none twice"
+    )
+    meters: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        min_length=1, description="a list of names of energy meters, none twice"
+    )
+
+    @field_validator("peers", "meters")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("a name appears twice")
+        return names
+
+
 class Target(Table):
     """What every family has in common.
 
@@ -80,6 +107,9 @@ class Target(Table):
 
     power_table: ClassVar[str] = "power"
     """The table of the file that states the power."""
+
+    definition: ClassVar[type[BenchmarkDefinition]] = BenchmarkDefinition
+    """What benchmark definitions of the family may say."""
 
     name: Name = Field(description="lower-case letters, digits, dots, dashes and underscores")
     family: str = Field(description="a family of targets")
@@ -107,59 +137,6 @@ class Target(Table):
 
 FAMILIES: Registry[type[Target]] = Registry("family of targets", __package__)
 """Each module of this package that describes a family enters its class of targets."""
-
-
-class BenchmarkDefinition(Table):
-    """How the targets of one family are measured.
-
-    Attributes:
-        family: whose definition it is.
-        description: one sentence.
-        batches: batch sizes of the throughput, 1 among them.
-        seconds: time for each implementation and batch size.
-        rounds: turns that implementations take, so that disturbances meet all of them alike.
-        percentiles: of the latency at batch 1.
-        peers: implementations to compare, by name, ours first.
-        meters: sources of energy, by name, in order of preference.
-    """
-
-    family: str = Field(description="a family of targets")
-    description: str = Field(min_length=1, description="one sentence")
-    batches: Annotated[tuple[int, ...], Field(strict=False)] = Field(
-        description="a list of growing batch sizes that starts with 1"
-    )
-    seconds: Positive = Field(description="a positive number of seconds")
-    rounds: int = Field(ge=6, description="a whole number of at least 6")
-    percentiles: Annotated[tuple[float, ...], Field(strict=False)] = Field(
-        min_length=1, description="a list of growing percentages between 0 and 100"
-    )
-    peers: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
-        min_length=1, description="a list of names of implementations, none twice"
-    )
-    meters: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
-        min_length=1, description="a list of names of energy meters, none twice"
-    )
-
-    @field_validator("batches")
-    @classmethod
-    def _from_one(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
-        if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
-            raise ValueError("not growing from 1")
-        return batches
-
-    @field_validator("percentiles")
-    @classmethod
-    def _percentages(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if list(values) != sorted(set(values)) or values[0] < 0 or values[-1] > 100:
-            raise ValueError("not growing percentages")
-        return values
-
-    @field_validator("peers", "meters")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) != len(names):
-            raise ValueError("a name appears twice")
-        return names
 
 
 TableT = TypeVar("TableT", bound=Table)

@@ -168,7 +168,9 @@ def test_this_machine() -> None:
 
 
 def test_the_benchmark_of_hosts() -> None:
-    definition = load_benchmark(load_target("cpu"))
+    target = load_target("cpu")
+    assert isinstance(target, CpuTarget)
+    definition = load_benchmark(target)
     assert definition.batches[0] == 1
     assert {50, 95, 99} <= set(definition.percentiles)
     assert definition.peers[0] == "qdeploy"
