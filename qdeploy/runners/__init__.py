@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,13 +59,15 @@ class Runner(Protocol):
     Attributes:
         name: identifier.
         title: what it is, in words, for messages and tables.
+        family: of targets whose artifacts it runs.
     """
 
     name: str
     title: str
+    family: str
 
-    def open(self, artifact: Compiled) -> Session:
-        """Get the artifact ready to run.
+    def open(self, artifact: Any) -> Session:
+        """Get an artifact of the family ready to run.
 
         Raises:
             QDeployError: it cannot run there.

@@ -109,6 +109,7 @@ class HostRunner:
 
     name = "host"
     title = "C library"
+    family = "cpu"
 
     def open(self, artifact: Compiled) -> Session:
         """Load the artifact's library."""

@@ -50,6 +50,7 @@ class VirtualMachineRunner:
 
     name = "vm"
     title = "TVM virtual machine"
+    family = "cpu"
 
     def open(self, artifact: Compiled) -> Session:
         """Load the artifact's module."""

@@ -202,7 +202,8 @@ static void print(char *rest)
     const int32_t count = word ? parse_number(word) : (int32_t)loaded;
     word = word ? next_word(&rest) : NULL;
     const int32_t offset = word ? parse_number(word) : 0;
-    if (count <= 0 || offset < 0 || (size_t)count > loaded || (size_t)offset > loaded - count) {
+    if (count <= 0 || offset < 0 || (size_t)count > loaded ||
+        (size_t)offset > loaded - (size_t)count) {
         refuse(loaded ? "Command 'db print' must stay within the input" : "No input loaded");
         return;
     }

@@ -60,6 +60,12 @@ __attribute__((section(".vectors"), used)) const struct vectors vector_table = {
 
 void reset_handler(void)
 {
+    VTOR = (uint32_t)(uintptr_t)&vector_table;
+#ifdef BOARD_VECTORS
+    /* First of all: compilers may use vectors for the loops below. */
+    CPACR |= 0xFu << 20;
+    __asm volatile("dsb\n\tisb" ::: "memory");
+#endif
     const uint32_t *from = __data_load;
     for (uint32_t *to = __data_start; to < __data_end;) {
         *to++ = *from++;
@@ -67,11 +73,6 @@ void reset_handler(void)
     for (uint32_t *to = __bss_start; to < __bss_end;) {
         *to++ = 0;
     }
-    VTOR = (uint32_t)(uintptr_t)&vector_table;
-#ifdef BOARD_VECTORS
-    CPACR |= 0xFu << 20;
-    __asm volatile("dsb\n\tisb" ::: "memory");
-#endif
     main();
     fault_handler();
 }
