@@ -70,6 +70,8 @@ def test_tvm_knows_the_processor(core: Core) -> None:
     known = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(target)}
     assert {name[1:] for name in core.features if name[0] == "+"} <= known
     assert ("dsp" in known) == ("dsp" in core.extensions)
+    assert not known & {"mve", "mve.fp"}
+    assert "soft-float" in known or not known & {"vfp2sp", "fpregs"}
     if core.architecture == "arm":
         assert ("hwdiv" in known) == ("divide" in core.extensions)
 
