@@ -1,8 +1,9 @@
 """One unicorn engine: how a core's registers are called, how functions start, end and fail.
 
 unicorn's own models of the Cortex-M cores refuse what the cores lack. Its mode for M-profile cores
-must not be combined with them, and the address that ends a call must lie below the exception-return
-addresses of that profile.
+must not be combined with them, the address that ends a call must lie below the exception-return
+addresses of that profile, and a hook on an access leaves the condition of an IT block behind, which
+would fall on instructions of the next block: it is cleared here.
 """
 
 import ctypes
@@ -28,6 +29,10 @@ _ARM_MODELS = {
     # unicorn has no core of Armv8.1-M; this one has the same instructions but for the new ones.
     "cortex-m55": "CORTEX_M33",
 }
+
+
+_IT_BITS = 0x0600FC00
+"""Bits of the status register that hold the condition of the IT block that is running."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,11 @@ class Engine:
         self._landing = landing
         self._mappings = {mapping.name: mapping for mapping in mappings}
         self._fault: Fault | None = None
+        self._status: int | None = None
         if core.architecture == "arm":
             self.uc = _arm(core)
             self._registers = _arm_registers()
+            self._status = unicorn.arm_const.UC_ARM_REG_CPSR
         else:
             self.uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
             self._registers = _riscv_registers()
@@ -109,6 +116,7 @@ class Engine:
             uc.emu_start(address | self._thumb, self._landing)
         except self._unicorn.UcError as error:
             fault = self._fault or Fault(self._word(error), self.program_counter)
+            self._leave_condition()
             raise fault from None
         if self._fault is not None:
             raise self._fault
@@ -138,6 +146,7 @@ class Engine:
 
         def access(_uc: Any, _kind: int, address: int, size: int, _value: int, _data: Any) -> None:
             check(address, size)
+            self._leave_condition()
 
         kinds = self._unicorn.UC_HOOK_MEM_READ | self._unicorn.UC_HOOK_MEM_WRITE
         self.uc.hook_add(kinds, access)
@@ -147,8 +156,16 @@ class Engine:
 
         def read(_uc: Any, _kind: int, address: int, size: int, _value: int, _data: Any) -> None:
             record(address, size)
+            self._leave_condition()
 
         self.uc.hook_add(self._unicorn.UC_HOOK_MEM_READ, read, None, begin, end - 1)
+
+    def _leave_condition(self) -> None:
+        """Clear the condition of an IT block that a hook or a fault left in the engine's state."""
+        if self._status is not None:
+            status = self.uc.reg_read(self._status)
+            if status & _IT_BITS:
+                self.uc.reg_write(self._status, status & ~_IT_BITS)
 
     def _invalid(
         self, _uc: Any, kind: int, address: int, size: int, _value: int, _data: Any

@@ -78,6 +78,7 @@ class Machine:
                     "target's memories; link the image for this target"
                 ) from None
         self._initial = self._read_flash("__data_load", "__data_start", "__data_end")
+        self._anywhere = "unaligned" in core.extensions
         self._blocks = BlockCounter(Decoder(core), self.read)
         self._fast: Engine | None = None
         self._strict: Engine | None = None
@@ -145,7 +146,7 @@ class Machine:
             QDeployError: there is no such function, or it does what the core or its memory does
                 not allow; the message names the address.
         """
-        if strict:
+        if strict and (self._anywhere or self._core.architecture == "riscv32"):
             if self._strict is None:
                 self._strict = self._engine()
                 self._strict.on_access(self._checker(self._strict))
@@ -159,7 +160,8 @@ class Machine:
     def count(self, symbol: str, *arguments: int) -> Counts:
         """Call a function and count what it executes; its result is read from its outputs.
 
-        Accesses are checked as in a strict call.
+        Where a core can do no access that is not aligned, such an access is an error here as in a
+        strict call.
 
         Raises:
             QDeployError: as for `call`; or the stack ran into the variables, or an instruction is
@@ -168,7 +170,8 @@ class Machine:
         if self._counting is None:
             self._counting = engine = self._engine()
             engine.on_block(self._record_block)
-            engine.on_access(self._checker(engine))
+            if self._core.architecture == "riscv32":
+                engine.on_access(self._checker(engine))
             flash = self._flash
             engine.on_read(flash.origin, flash.origin + len(flash.memory), self._record_read)
         del self._trace[:], self._reads[:]
@@ -209,15 +212,17 @@ class Machine:
             ) from None
 
     def _checker(self, engine: Engine) -> Callable[[int, int], None]:
-        """A check that accesses are aligned as the core needs it; it ends the call otherwise."""
-        anywhere = "unaligned" in self._core.extensions
+        """A check that accesses are aligned as the core needs it; it ends the call otherwise.
+
+        unicorn itself checks for ARMv6-M, and for no other core.
+        """
         decoder = Decoder(self._core)
 
         def check(address: int, size: int) -> None:
             if address & (size - 1) == 0:
                 return
             counter = engine.program_counter
-            if anywhere:
+            if self._anywhere:
                 # Only loads and stores of one register may be anywhere.
                 instruction = decoder.block(self.read(counter, 4), counter)[0]
                 if instruction.kind in ("load", "store"):

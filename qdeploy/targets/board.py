@@ -100,13 +100,25 @@ class FlashRead(Table):
     """Cycles that reading the flash costs beyond those of memory without wait states.
 
     Attributes:
-        data_cycles_per_byte: for constants that are read once, in order.
-        branch_cycles: for a taken branch whose goal is not in the accelerator or cache.
+        data_cycles_per_byte: for constants that are read in order and not in the cache.
+        code_cycles_per_byte: for instructions that are fetched in order and not in the cache.
+        branch_cycles: for a taken branch whose goal is not in the cache.
+        data_cache_bytes: what the flash's or the core's cache holds of constants.
+        code_cache_bytes: what the flash's or the core's cache holds of instructions.
         source: where the figures come from.
     """
 
     data_cycles_per_byte: NonNegative = Field(description="a number of cycles, 0 or more")
+    code_cycles_per_byte: NonNegative = Field(
+        default=0.0, description="a number of cycles, 0 or more"
+    )
     branch_cycles: NonNegative = Field(default=0.0, description="a number of cycles, 0 or more")
+    data_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="a whole number of bytes, 0 or more"
+    )
+    code_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="a whole number of bytes, 0 or more"
+    )
     source: str = Field(min_length=1, description="the document or measurement, in words")
 
 

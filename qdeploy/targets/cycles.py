@@ -20,9 +20,8 @@ class InstructionCycles(Table):
     """Cycles of one instruction of each class; None where the core has no such instruction.
 
     Attributes:
-        alu: moves, additions, logic, shifts, bit fields, comparisons, IT, and every instruction
-            whose condition fails.
-        simd: lanes of 8 and 16 bits and saturation (SADD16, USADA8, SMLAD, SMULBB, SSAT …).
+        alu: moves, additions, logic, shifts, bit fields, saturation, comparisons, IT, NOP.
+        simd: the DSP extension but for its products of 64 bits (SADD16, USADA8, SMLAD, SMULBB …).
         multiply: products of 32 bits.
         multiply_add: 32-bit products that are added or subtracted (MLA, MLS).
         multiply_long: products of 64 bits or their high halves (UMULL, SMLAL, SMLALD, MULH …).
@@ -86,14 +85,17 @@ class CycleTable(Table):
 
     cycles = scale · (Σ instructions of a class · cycles of the class + registers of loads and
     stores of several · register + taken branches · taken_branch + loads whose value the next
-    instruction uses · load_use − loads right after a load or store · pipelined_load).
+    instruction uses · load_use + loads and stores whose address the instruction before computes ·
+    address_use − loads right after another whose value they do not use · pipelined_load).
 
     Attributes:
         instructions: cycles by class.
         register: for each register of a load or store of several.
         taken_branch: what a branch costs more when it is taken.
         load_use: what a load costs more when the next instruction uses its value.
-        pipelined_load: what a load costs less right after another load or store.
+        address_use: what a load or store costs more when the instruction before it computes its
+            address.
+        pipelined_load: what a load costs less right after another whose value it does not use.
         scale: on the whole sum: below 1 where two instructions can issue in one cycle.
         band: how far estimates may be off.
         source: the documents of the figures.
@@ -105,6 +107,7 @@ class CycleTable(Table):
     )
     taken_branch: NonNegative = Field(description="a number of cycles, 0 or more")
     load_use: NonNegative = Field(default=0.0, description="a number of cycles, 0 or more")
+    address_use: NonNegative = Field(default=0.0, description="a number of cycles, 0 or more")
     pipelined_load: NonNegative = Field(default=0.0, description="a number of cycles, 0 or more")
     scale: Positive = Field(default=1.0, description="a positive factor")
     band: CycleBand = Field(description="a table with low, high and basis")
