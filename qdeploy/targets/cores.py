@@ -33,7 +33,7 @@ class Core(Table):
         features: of TVM's LLVM, beyond those of the processor.
         zig_target: ``-target`` of ``zig cc``.
         zig_cpu: ``-mcpu`` of ``zig cc``.
-        gcc: flags of arm-none-eabi-gcc; None where it has no such core.
+        gcc: flags of arm-none-eabi-gcc or a riscv gcc; None where it has no such core.
         extensions: what kernels may use.
         cycles: what its instructions cost.
     """
@@ -51,7 +51,7 @@ class Core(Table):
     )
     zig_cpu: str = Field(min_length=1, description='a processor of zig such as "cortex_m4"')
     gcc: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = Field(
-        default=None, description='a list of flags of arm-none-eabi-gcc, such as ["-mthumb"]'
+        default=None, description='a list of flags of gcc, such as ["-mthumb"]'
     )
     extensions: Annotated[tuple[Extension, ...], Field(strict=False)] = Field(
         description='a list of some of "dsp", "unaligned", "long-multiply", "mve" and "divide"'

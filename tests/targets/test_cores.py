@@ -90,17 +90,18 @@ def test_zig_compiles_for_it(core: Core, source: Path) -> None:
 
 @cores
 def test_gcc_compiles_for_it(core: Core, source: Path) -> None:
-    compiler = shutil.which("arm-none-eabi-gcc")
-    if core.gcc is None:
-        assert core.architecture == "riscv32"
-        return
-    if compiler is None:
-        pytest.skip("arm-none-eabi-gcc is not there")
+    name, *expected = {
+        "arm": ("arm-none-eabi-gcc", "EM_ARM", "soft"),
+        "riscv32": ("riscv64-unknown-elf-gcc", "EM_RISCV", ""),
+    }[core.architecture]
+    compiler = shutil.which(name)
+    if core.gcc is None or compiler is None:
+        pytest.skip(f"{name} is not there or has no such core")
     output = source.with_suffix(".o")
     command = [compiler, *core.gcc, *FLAGS, str(source), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert machine_and_abi(output) == ("EM_ARM", "soft")
+    assert machine_and_abi(output) == tuple(expected)
 
 
 def test_unknown_cores() -> None:

@@ -28,7 +28,7 @@ def test_what_is_not_known_is_said() -> None:
     assert facts("nucleo-f446re")["power, busy"] == "not known"
     assert "estimates leave it out" in facts("nucleo-f446re")["flash"]
     assert facts("cortex-m4")["flash"] == "1 MiB at 0x00000000, no wait states"
-    assert "gcc: not for this core" in facts("rv32imc")["core"]
+    assert "gcc -march=rv32imc -mabi=ilp32" in facts("rv32imc")["core"]
 
 
 def test_emulators_and_boot_headers() -> None:

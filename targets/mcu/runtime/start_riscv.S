@@ -6,7 +6,7 @@
 reset_handler:
     la sp, __stack_top
     la t0, trap_handler
-    csrw mtvec, t0
+    .insn i 0x73, 1, x0, t0, 0x305      # csrw mtvec, t0: assemblers disagree on whose it is
 
     la t0, __data_load
     la t1, __data_start
