@@ -51,7 +51,8 @@ _RISCV = {
     "divide": "div divu rem remu",
     "load": "lb lbu lh lhu lw lwsp",
     "store": "sb sh sw swsp",
-    "branch": "beq beqz bge bgeu blt bltu bne bnez j",
+    "branch": "beq beqz bge bgeu blt bltu bne bnez",
+    "jump": "j",
     "call": "jal",
     "indirect": "jalr jr",
     "system": "csrrc csrrci csrrs csrrsi csrrw csrrwi fence",
@@ -146,8 +147,10 @@ class Decoder:
             )
         name = self._engine.insn_name(raw.id).removeprefix("c.")
         text = f"{raw.mnemonic} {raw.op_str}".strip()
-        # The long jump of RISC-V is the call that links nowhere.
-        kind = "branch" if raw.mnemonic == "j" else _NAMES[self._core.architecture].get(name)
+        kind = _NAMES[self._core.architecture].get(name)
+        # RISC-V's jump is the call that links nowhere, Arm's the branch without a condition.
+        if raw.mnemonic in ("j", "b", "b.w"):
+            kind = "jump"
         if kind is None or (kind in _NEEDS and _NEEDS[kind] not in self._core.extensions):
             raise QDeployError(
                 f"the instruction {text!r} at {address:#x} is none of {self._core.name}; "

@@ -13,6 +13,7 @@ from qdeploy.targets.tables import NonNegative, Positive, Table
 __all__ = ["INSTRUCTION_CLASSES", "CycleBand", "CycleTable", "InstructionCycles"]
 
 _CYCLES = "a positive number of cycles"
+_ADDED = "a number of cycles, 0 or more"
 _WHERE_IT_EXISTS = "a positive number of cycles, for cores that have such instructions"
 
 
@@ -31,7 +32,8 @@ class InstructionCycles(Table):
         load_multiple: loads of several registers (LDM, POP, LDRD), without their registers.
         store_multiple: stores of several registers (STM, PUSH, STRD), without their registers.
         load_branch: loads into the program counter (POP {…, pc}), without registers and branch.
-        branch: direct branches, conditional or not, as if not taken.
+        branch: conditional branches, as if not taken.
+        jump: direct branches that are always taken, without what a taken branch adds.
         call: direct branches that link, without what a taken branch adds.
         indirect: branches to an address in a register, without what a taken branch adds.
         table: table branches (TBB, TBH), without what a taken branch adds.
@@ -50,8 +52,9 @@ class InstructionCycles(Table):
     store_multiple: NonNegative | None = Field(default=None, description=_WHERE_IT_EXISTS)
     load_branch: NonNegative | None = Field(default=None, description=_WHERE_IT_EXISTS)
     branch: Positive = Field(description=_CYCLES)
-    call: Positive = Field(description=_CYCLES)
-    indirect: Positive = Field(description=_CYCLES)
+    jump: NonNegative = Field(description=_ADDED)
+    call: NonNegative = Field(description=_ADDED)
+    indirect: NonNegative = Field(description=_ADDED)
     table: Positive | None = Field(default=None, description=_WHERE_IT_EXISTS)
     system: Positive = Field(description=_CYCLES)
 
