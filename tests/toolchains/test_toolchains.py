@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from qdeploy.emulation import Machine
 from qdeploy.errors import QDeployError
 from qdeploy.firmware import link_plain, symbols
 from qdeploy.targets import Region, list_cores, load_core
@@ -190,3 +192,62 @@ def test_zig_shares_its_cache_between_processes(tmp_path):
         assert process.returncode == 0, complaint.decode()
     images = {Path(tmp_path / str(number) / "a.elf").read_bytes() for number in range(3)}
     assert len(images) == 1
+
+
+ARITHMETIC = """
+#include <stdint.h>
+void integers(const int64_t *in, int64_t *out)
+{
+    out[0] = in[0] * in[1];
+    out[1] = in[0] / in[1];
+    out[2] = in[0] % in[1];
+    out[3] = (int64_t)((uint64_t)in[0] / (uint64_t)in[1]);
+    out[4] = (int32_t)in[0] / (int32_t)in[1];
+    out[5] = in[0] >> (in[1] & 31);
+}
+void reals(const float *in, float *out)
+{
+    out[0] = in[0] + in[1];
+    out[1] = in[0] - in[1];
+    out[2] = in[0] * in[1];
+    out[3] = in[0] / in[1];
+    out[4] = (float)((double)in[0] * in[1] + 1.0);
+    out[5] = (float)(int32_t)in[0];
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m3", "cortex-m4", "rv32imc"])
+def test_helpers_compute_as_the_host_does(toolchain, name, tmp_path):
+    """64-bit integers and floating point, which these cores do in software."""
+    core = load_core(name)
+    usable(toolchain, core)
+    objects = toolchain.compile(core, [write(tmp_path, ARITHMETIC)], tmp_path)
+    kept = ("integers", "reals")
+    image = link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", toolchain, kept)
+    machine = Machine(image.elf, core, FLASH, RAM)
+    source, target = machine.allocate(16), machine.allocate(48)
+
+    def run(symbol, values):
+        machine.write(source, values.tobytes())
+        machine.call(symbol, source, target)
+        return np.frombuffer(machine.read(target, 6 * values.itemsize), dtype=values.dtype)
+
+    rng = np.random.default_rng(0)
+    for a, b in rng.integers(-(2**62), 2**62, (20, 2)) >> rng.integers(0, 40, (20, 2)):
+        a, b = int(a), int(b) or 3
+        low = [(each + 2**31) % 2**32 - 2**31 for each in (a, b)]
+        expected = [
+            a * b,
+            abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1),
+            abs(a) % abs(b) * (1 if a >= 0 else -1),
+            (a % 2**64) // (b % 2**64),
+            int(low[0] / low[1]),
+            a >> (b & 31),
+        ]
+        wrapped = [(each + 2**63) % 2**64 - 2**63 for each in expected]
+        assert run("integers", np.array([a, b])).tolist() == wrapped
+    for a, b in (rng.standard_normal((20, 2)) * 1000).astype(np.float32):
+        single = np.float32
+        expected = [a + b, a - b, a * b, a / b, single(float(a) * float(b) + 1), np.trunc(a)]
+        assert run("reals", np.array([a, b])).tolist() == [float(each) for each in expected]
