@@ -56,6 +56,7 @@ class Recipe(BaseModel):
     seed: Annotated[int, BeforeValidator(SEED)] = 0
     task: Task | None = None
     loss: str = "squared"
+    mode: Literal["certified", "compact"] | None = None
     beta: Annotated[float | Literal["auto"], BeforeValidator(partial(auto_or, BETA))] = "auto"
     neurons: Annotated[int, BeforeValidator(NEURONS)] | None = None
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
@@ -123,6 +124,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
     result = train(
         rows,
         loss=recipe.loss,
+        mode=recipe.mode,
         beta=recipe.beta,
         neurons=recipe.neurons,
         gap=recipe.gap,

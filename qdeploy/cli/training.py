@@ -76,22 +76,36 @@ def train(
     loss: Annotated[
         str, typer.Option(metavar="NAME", help="squared or squared-hinge (classes only).")
     ] = "squared",
+    mode: Annotated[
+        Literal["certified", "compact"] | None,
+        typer.Option(
+            help="certified: any width, and a proof of how close it is to the best; compact: the "
+            "best that is found for a number of neurons. Compact when --neurons is given."
+        ),
+    ] = None,
     beta: Annotated[
         str,
         typer.Option(
             metavar="auto|VALUE",
             parser=checked(partial(auto_or, BETA)),
-            help="Strength of the penalty; auto chooses it by cross-validation.",
+            help="Strength of the penalty; auto chooses it by cross-validation "
+            "(compact: a fixed share, it prices the proof alone).",
         ),
     ] = "auto",
     neurons: Annotated[
         int | None,
-        typer.Option(metavar="MAX", parser=checked(NEURONS), help="At most so many neurons."),
+        typer.Option(
+            metavar="MAX",
+            parser=checked(NEURONS),
+            help="At most so many neurons, shared by all outputs.",
+        ),
     ] = None,
     gap: Annotated[
         float | None,
         typer.Option(
-            metavar="TARGET", parser=checked(GAP), help="Stop once so small a gap is proven."
+            metavar="TARGET",
+            parser=checked(GAP),
+            help="Stop once so small a gap is proven (certified mode).",
         ),
     ] = None,
     time_limit: Annotated[
@@ -123,6 +137,8 @@ def train(
 
     Prints the scores, the objective with its proven lower bound, and what would do better.
 
+    With --neurons it searches for the best network of that size instead, for small devices.
+
     [bold]Example[/bold]:  qdeploy train sklearn:breast_cancer -o cancer.onnx
     """
     from qdeploy import onnx
@@ -141,6 +157,7 @@ def train(
             "seed": seed,
             "task": task,
             "loss": loss,
+            "mode": mode,
             "beta": beta,
             "neurons": neurons,
             "gap": gap,
@@ -159,6 +176,7 @@ def train(
         "model": str(output),
         "task": trained.train.task,
         "task_reason": reason,
+        "mode": trained.result.mode,
         "loss": certificate.loss,
         "beta": certificate.beta,
         "objective": certificate.objective,
@@ -233,6 +251,10 @@ def _summary(trained: "Trained", reason: str, output: Path) -> Table:
         ("objective", f"{objective} ({certificate.loss} loss, beta {certificate.beta:.4g})"),
         ("proven bound", f"{bound}: no network of this kind, of any width, is below"),
         ("gap", f"{percent_gap(certificate.gap)}, proven by {certificate.method}"),
+    ]
+    if result.mode == "compact":
+        rows += [("not proven", "that no better network of this many neurons exists")]
+    rows += [
         ("neurons", str(trained.model.network.layers[0].width)),
         ("model", f"{output}, {byte_count(output.stat().st_size)}"),
         ("time", f"{at_most(result.seconds)} s"),

@@ -105,6 +105,12 @@ class InputQuantizer:
             scale=quantizer.scale[varying],
         )
 
+    def rescaled(self, factors: NDArray[np.float64]) -> "InputQuantizer":
+        """The same with every kept feature `factors` (d,) times as large in integer steps."""
+        smallest = float(np.finfo(np.float32).tiny)
+        scale = np.maximum(self.scale.astype(np.float64) / factors, smallest)
+        return replace(self, scale=scale.astype(np.float32))
+
     @property
     def dropped(self) -> tuple[str, ...]:
         """Names of the raw features that the network does not see."""

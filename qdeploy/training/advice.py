@@ -6,7 +6,7 @@ from qdeploy.certificate import Certificate
 from qdeploy.training.output import TrainedOutput, exact_bound
 from qdeploy.training.selection import Selection
 
-__all__ = ["advice_for"]
+__all__ = ["advice_for", "compact_advice"]
 
 CLOSED = 0.005
 """A gap below this is called closed."""
@@ -69,4 +69,26 @@ def advice_for(
             "nothing in training: the proof leaves no room; other inputs, another beta or another "
             "loss may predict better"
         )
+    return tuple(sentences)
+
+
+def compact_advice(certificate: Certificate, width: int, complete: bool) -> tuple[str, ...]:
+    """Sentences on what limits a network of given width.
+
+    Args:
+        certificate: the proof against any width.
+        width: neurons in use.
+        complete: whether every start was tried.
+    """
+    sentences = []
+    if not complete:
+        sentences.append(
+            "the search was cut short; a longer time limit tries every start, thoroughly"
+        )
+    if certificate.gap > CLOSED:
+        sentences.append(
+            f"more neurons than {width}: up to {certificate.gap:.1%} of the objective is what "
+            "width, a better search or a tighter bound could still take off, at most"
+        )
+    sentences.append("a proof that leaves little room comes from the certified mode")
     return tuple(sentences)

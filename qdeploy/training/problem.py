@@ -34,7 +34,7 @@ class TrainingProblem:
     Attributes:
         integers: [x, κ], int16 (n, d), of magnitude at most 128.
         targets: float64 (n,); ±1 for a class.
-        penalty: λ > 0.
+        penalty: λ ≥ 0; bounds need it positive.
         loss: the loss.
         step: value of one integer input step, a power of two.
     """

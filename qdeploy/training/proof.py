@@ -4,19 +4,22 @@ Nothing here is rounded but the last step, which rounds objectives up and bounds
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.certificate import OutputCertificate, ProofMethod
+from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod, dataset_digest
+from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, silent
 from qdeploy.training.bounds import SignMatrix, norm_bounds
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.problem import TrainingProblem
+from qdeploy.training.problem import CONSTANT, TrainingProblem
+from qdeploy.training.readout import IntegerReadout
 
-__all__ = ["DualPoint", "certificate_of", "exact_objective", "prove_dual"]
+__all__ = ["DualPoint", "certificate_for", "certificate_of", "exact_objective", "prove_dual"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,41 @@ def certificate_of(dual: DualPoint, objective: Fraction) -> OutputCertificate:
         norm_bound=dual.norm_bound,
         residual=dual.residual,
         multipliers=dual.multipliers,
+    )
+
+
+def certificate_for(
+    problems: Sequence[TrainingProblem],
+    duals: Sequence[DualPoint],
+    network: QuantizedNetwork,
+    readout: IntegerReadout,
+    beta: float,
+) -> Certificate:
+    """The claim for a whole network, whichever way it was trained.
+
+    Args:
+        problems: one an output, on the same inputs, with λ = beta · d.
+        duals: the best proven bound of each.
+        network: the deployed network.
+        readout: its readout, with its scale.
+        beta: penalty as the user states it.
+    """
+    inputs = problems[0].integers[:, :-1].astype(np.int8)
+    scores = network.forward(inputs).astype(np.int64)
+    return Certificate(
+        method="sdp" if any(dual.multipliers is not None for dual in duals) else "enumeration",
+        loss=problems[0].loss.name,
+        beta=beta,
+        penalty=problems[0].penalty,
+        input_step=problems[0].step,
+        constant=CONSTANT,
+        data_digest=dataset_digest(inputs, np.stack([p.targets for p in problems], axis=1)),
+        outputs=tuple(
+            certificate_of(
+                dual, exact_objective(problem, scores[:, k], readout.weights[:, k], readout.scale)
+            )
+            for k, (problem, dual) in enumerate(zip(problems, duals, strict=True))
+        ),
     )
 
 

@@ -37,7 +37,13 @@ class IntegerReadout:
 
 
 def integer_readout(
-    problems: Sequence[TrainingProblem], features: FloatArray, weights: FloatArray, bits: int
+    problems: Sequence[TrainingProblem],
+    features: FloatArray,
+    weights: FloatArray,
+    bits: int,
+    *,
+    ridge: float = 0.0,
+    share: float = 1.0,
 ) -> IntegerReadout:
     """Best integers of a given width near a real readout.
 
@@ -46,18 +52,21 @@ def integer_readout(
         features: neuron outputs Φ, float64 (n, m).
         weights: α, float64 (m, K); zeros stay zero.
         bits: width of A.
+        ridge: ρ of a further penalty ½ ρ Σ α².
+        share: the largest integer stands for this share of the largest |α|; less than one clips
+            the few largest and makes the steps of all others finer.
     """
     largest = 2 ** (bits - 1) - 1
     step = problems[0].step
     peak = float(np.abs(weights).max(initial=0.0))
-    scale = (peak / largest if peak else SILENT_UNIT) * step * step
+    scale = (share * peak / largest if peak else SILENT_UNIT) * step * step
     integers = np.zeros(weights.shape, dtype=np.int64)
     intercepts = np.zeros(len(problems), dtype=np.int64)
     for k, problem in enumerate(problems):
         used = np.flatnonzero(weights[:, k])
         unit = scale / (step * step)
         start = np.clip(np.rint(weights[used, k] / unit), -largest, largest).astype(np.int64)
-        chosen, intercept = _descend(problem, features[:, used] * unit, start, unit, largest)
+        chosen, intercept = _descend(problem, features[:, used] * unit, start, unit, largest, ridge)
         integers[used, k] = chosen
         intercepts[k] = round(intercept / scale)
     return IntegerReadout(integers, intercepts, scale)
@@ -69,21 +78,28 @@ def _descend(
     start: NDArray[np.int64],
     unit: float,
     largest: int,
+    ridge: float,
 ) -> tuple[NDArray[np.int64], float]:
     """Move single units of `start` (m,) while the objective falls; columns hold one unit each."""
     loss, targets = problem.loss, problem.targets
     weights = start.copy()
     linear = columns @ weights
     intercept = loss.best_intercept(linear, targets)
-    value = loss.value(linear + intercept, targets) + problem.penalty * unit * np.abs(weights).sum()
+    bowl = ridge * unit * unit
+
+    def cost(sizes: NDArray[np.int64]) -> float:
+        penalty = problem.penalty * unit * float(np.abs(sizes).sum())
+        return penalty + 0.5 * bowl * float(sizes @ sizes)
+
+    value = loss.value(linear + intercept, targets) + cost(weights)
     if not weights.size:
         return weights, intercept
     # Curvature is at most one, so this bounds what a unit costs beyond the gradient.
     centred = columns - columns.mean(axis=0)
-    bend = 0.5 * np.einsum("ij,ij->j", centred, centred)
+    bend = 0.5 * (np.einsum("ij,ij->j", centred, centred) + bowl)
     refused = np.zeros((2, weights.size), dtype=bool)
     for _ in range(MOVES_PER_WEIGHT * weights.size):
-        slope = -(columns.T @ loss.residual(linear + intercept, targets))
+        slope = bowl * weights - columns.T @ loss.residual(linear + intercept, targets)
         gain = np.empty((2, weights.size))
         for row, sign in enumerate((1, -1)):
             size = np.abs(weights + sign) - np.abs(weights)
@@ -98,8 +114,7 @@ def _descend(
         trial_intercept = loss.best_intercept(trial, targets)
         changed = weights.copy()
         changed[place] += sign
-        trial_value = loss.value(trial + trial_intercept, targets)
-        trial_value += problem.penalty * unit * np.abs(changed).sum()
+        trial_value = loss.value(trial + trial_intercept, targets) + cost(changed)
         if trial_value < value:
             weights, linear, intercept, value = changed, trial, trial_intercept, trial_value
             refused[:] = False

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.certificate import Certificate
+from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.network import QuantizedNetwork
+from qdeploy.training.options import Mode
 from qdeploy.training.selection import Selection
 
-__all__ = ["HistoryPoint", "TrainingResult", "merge_histories"]
+__all__ = ["Fitted", "HistoryPoint", "TrainingResult", "merge_histories"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,35 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, eq=False)
+class Fitted:
+    """What either mode of training gives, before it becomes a model.
+
+    Attributes:
+        quantizer: raw features to int8.
+        network: the integer network.
+        scale: real value of one unit of a score.
+        certificate: the proof.
+        history: objective and bound over time, earliest first.
+        advice: what would be needed to do better, one sentence each.
+        selection: the cross-validation behind β, or None.
+    """
+
+    quantizer: InputQuantizer
+    network: QuantizedNetwork
+    scale: float
+    certificate: Certificate
+    history: tuple[HistoryPoint, ...]
+    advice: tuple[str, ...]
+    selection: Selection | None
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingResult:
     """A trained model and the record of its training.
 
     Attributes:
         model: network, quantiser, certificate and provenance.
+        mode: "certified" or "compact".
         history: objective and bound over time, earliest first.
         train_score: accuracy, or mean R² of the outputs, on the training rows.
         seconds: training time.
@@ -47,6 +73,7 @@ class TrainingResult:
     """
 
     model: Model
+    mode: Mode
     history: tuple[HistoryPoint, ...]
     train_score: float
     seconds: float

@@ -15,7 +15,7 @@ from qdeploy.training.oracle import NormOracle
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["Selection", "largest_beta", "select_beta"]
+__all__ = ["Selection", "fold_numbers", "largest_beta", "prediction_errors", "select_beta"]
 
 FOLDS = 4
 PATH = np.logspace(-1, -2.75, 8)
@@ -97,7 +97,7 @@ def select_beta(
     generator = np.random.default_rng(seed)
     betas = PATH * largest_beta(integers, targets, loss, generator)
     rows, outputs = targets.shape
-    folds = _folds(targets, task, generator)
+    folds = fold_numbers(targets, task, generator)
     work = [(fold, output) for fold in range(FOLDS) for output in range(outputs)]
     paths = joblib.Parallel(n_jobs=jobs, return_as="generator")(
         joblib.delayed(_path)(
@@ -109,7 +109,7 @@ def select_beta(
     for number, ((fold, output), path) in enumerate(zip(work, paths, strict=True), start=1):
         predictions[:, folds == fold, output] = path
         progress(ProgressEvent("choosing beta by cross-validation", number, len(work)))
-    errors = _errors(predictions, targets, task)
+    errors = prediction_errors(predictions, targets, task)
     mean = errors.mean(axis=1)
     best = int(mean.argmin())
     spread = float(errors[best].std(ddof=1) / np.sqrt(rows))
@@ -117,7 +117,9 @@ def select_beta(
     return Selection(float(betas[chosen]), betas, mean)
 
 
-def _folds(targets: FloatArray, task: Task, generator: np.random.Generator) -> NDArray[np.int64]:
+def fold_numbers(
+    targets: FloatArray, task: Task, generator: np.random.Generator
+) -> NDArray[np.int64]:
     """Fold of each row, (n,); classes are spread evenly."""
     rows = len(targets)
     order = generator.permutation(rows)
@@ -158,7 +160,7 @@ def _path(
     return predictions
 
 
-def _errors(predictions: FloatArray, targets: FloatArray, task: Task) -> FloatArray:
+def prediction_errors(predictions: FloatArray, targets: FloatArray, task: Task) -> FloatArray:
     """Error of each row along the path, (p, n)."""
     if task == "regress":
         squares: FloatArray = ((predictions - targets) ** 2).mean(axis=2)

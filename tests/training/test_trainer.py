@@ -107,7 +107,7 @@ def test_narrow_readout_costs_and_says_so(cancer, trained):
 
 
 def test_budget_is_kept_and_its_cost_is_in_the_gap(cancer, trained):
-    small = train(cancer, beta=10.0, neurons=4)
+    small = train(cancer, beta=10.0, neurons=4, mode="certified")
     assert small.network.layers[0].width <= 4
     assert small.certificate.gap > trained.certificate.gap
     assert small.certificate.bound == trained.certificate.bound
@@ -222,6 +222,9 @@ def test_provenance_is_json_and_names_the_options(trained):
         ({"time_limit": 0}, "time_limit must be a number above 0"),
         ({"readout_bits": 1}, "readout_bits must be a whole number from 2 up to"),
         ({"loss": "hinged"}, "unknown loss 'hinged'; choose one of"),
+        ({"mode": "small"}, "mode must be 'certified' or 'compact', not 'small'"),
+        ({"mode": "compact"}, "say how many (--neurons)"),
+        ({"neurons": 3, "gap": 0.1}, "a target gap is for the certified mode"),
         ({"relaxation": "magic", "beta": 1.0}, "unknown relaxation 'magic'"),
         ({"y": np.zeros(569)}, "leave y out"),
     ],

@@ -1,0 +1,265 @@
+"""Compact mode: the best network of a given number of neurons that all outputs share.
+
+The search is a heuristic; what is proven of its result is how far it is from the best network of
+any width at the penalty β·d (docs/training.md).
+"""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.data import Dataset, InputQuantizer
+from qdeploy.data.quantizer import INPUT_STEP, Scaling
+from qdeploy.network import QuantizedNetwork
+from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.training.advice import compact_advice
+from qdeploy.training.assembly import build_network, drop_silent, merge
+from qdeploy.training.losses import FloatArray, Loss
+from qdeploy.training.options import Options
+from qdeploy.training.penalised import prove_any_width
+from qdeploy.training.plan import Plan, plan_search
+from qdeploy.training.polish import SharedNeurons
+from qdeploy.training.problem import TrainingProblem, lift
+from qdeploy.training.proof import certificate_for
+from qdeploy.training.readout import IntegerReadout, integer_readout
+from qdeploy.training.result import Fitted
+from qdeploy.training.search import Candidate, Choice, Rows, Start, refine
+from qdeploy.training.selection import fold_numbers, largest_beta, prediction_errors
+from qdeploy.training.threads import single_threaded
+
+__all__ = ["train_compact"]
+
+RIDGES = (1e-3, 1e-2, 5e-2, 2e-1)
+CHOICES = tuple(Choice(scaled, ridge) for scaled in (False, True) for ridge in RIDGES)
+UNTRIED = Choice(scaled=True, ridge=1e-2)
+"""What is chosen when no time was left to try anything on held-out rows."""
+RATES = (0.2, 0.05)
+BETA_SHARE = 1e-2
+"""β as a share of the one above which the zero network is optimal, where none is given."""
+CHOOSING, SEARCHING = 0.4, 0.85
+"""Shares of a time limit after which choosing and searching end; the rest is for the proof."""
+PEAKS = (1.0, 0.85, 0.7)
+"""Shares of the largest readout weight that the largest integer may stand for."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """The rows under one way of scaling, with the β of its certified start."""
+
+    rows: Rows
+    beta: float
+
+
+def train_compact(
+    dataset: Dataset,
+    targets: FloatArray,
+    loss: Loss,
+    options: Options,
+    progress: Progress,
+    began: float,
+) -> Fitted:
+    """Search, put into integers, and prove what can be proven.
+
+    Args:
+        dataset: the training rows.
+        targets: float64 (n, K).
+        loss: the loss.
+        options: of `train`, checked.
+        progress: told of the stages.
+        began: `time.monotonic()` when training as a whole began.
+    """
+    assert options.neurons is not None
+    limit = math.inf if options.time_limit is None else options.time_limit
+    ways = _ways(dataset, targets, loss, options)
+    plan = plan_search(len(targets), ways[0].rows.dimension, options.neurons, len(CHOICES))
+    search = _Search(dataset, options, plan, progress)
+    way, choice = search.choose(ways, began + CHOOSING * limit)
+    best, complete = search.best(way, choice, began + SEARCHING * limit)
+    progress(ProgressEvent("integer readout", 0, None))
+    quantizer = way.rows.quantizer.rescaled(best.scales[:-1])
+    integers = lift(quantizer.quantize(dataset.features))
+    beta = way.beta
+    penalty = beta * integers.shape[1]
+    problems = [TrainingProblem(integers, column, penalty, loss) for column in targets.T]
+    with single_threaded():
+        network, readout = _in_integers(problems, best, options.readout_bits)
+        duals = prove_any_width(problems, network, readout, options.seed, began + limit, progress)
+    certificate = certificate_for(problems, duals, network, readout, beta)
+    return Fitted(
+        quantizer=quantizer,
+        network=network,
+        scale=readout.scale,
+        certificate=certificate,
+        history=(),
+        advice=compact_advice(certificate, network.layers[0].width, complete),
+        selection=None,
+    )
+
+
+def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -> list[_Way]:
+    scalings: tuple[Scaling, ...] = (
+        ("feature", "tensor") if options.scaling == "auto" else (options.scaling,)
+    )
+    ways = []
+    for scaling in scalings:
+        quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, scaling)
+        rows = Rows(dataset.features, quantizer, targets, loss)
+        beta = options.beta
+        if beta == "auto":
+            generator = np.random.default_rng(options.seed)
+            integers = rows.integers(np.ones(rows.dimension))
+            beta = BETA_SHARE * largest_beta(integers, targets, loss, generator)
+        ways.append(_Way(rows, beta))
+    return ways
+
+
+class _Search:
+    """Choosing on held-out rows, then the best of several starts on all of them."""
+
+    def __init__(self, dataset: Dataset, options: Options, plan: Plan, progress: Progress) -> None:
+        assert options.neurons is not None
+        self._task, self._width = dataset.task, options.neurons
+        self._options, self._plan, self._progress = options, plan, progress
+
+    def choose(self, ways: Sequence[_Way], deadline: float) -> tuple[_Way, Choice]:
+        """The way of scaling and the choice with the fewest errors on held-out rows."""
+        targets = ways[0].rows.targets
+        generator = np.random.default_rng(self._options.seed)
+        folds = fold_numbers(targets, self._task, generator)
+        tasks = [
+            (number, way, fold, start)
+            for fold in range(self._plan.folds)
+            for number, way in enumerate(ways)
+            for start in self._starts(way, self._plan.trial_starts, fold + 1)
+        ]
+        if len(targets) < 2 * (folds.max() + 1):
+            tasks = []
+        running = self._parallel(
+            joblib.delayed(_held_out)(
+                way.rows, folds != fold, start, self._width, self._plan, deadline
+            )
+            for _, way, fold, start in tasks
+        )
+        errors = np.zeros((len(ways), len(CHOICES)))
+        for done, ((number, _, fold, _), found) in enumerate(
+            zip(tasks, running, strict=True), start=1
+        ):
+            if found is not None:
+                wrong = prediction_errors(found, targets[folds == fold], self._task)
+                errors[number] += wrong.sum(axis=1)
+            stage = "choosing input scales and ridge on held-out rows"
+            self._progress(ProgressEvent(stage, done, len(tasks)))
+        if not errors.any():
+            return ways[0], UNTRIED
+        # Of equals the last: scaled inputs, the larger ridge.
+        place = errors.size - 1 - int(errors.ravel()[::-1].argmin())
+        number, position = divmod(place, len(CHOICES))
+        return ways[number], CHOICES[position]
+
+    def best(self, way: _Way, choice: Choice, deadline: float) -> tuple[Candidate, bool]:
+        """The candidate with the lowest training objective, and whether all starts were tried.
+
+        An interruption (Ctrl-C) ends the search with the best so far, if there is one.
+        """
+        starts = self._starts(way, self._plan.starts, 0)
+        running = self._parallel(
+            joblib.delayed(_refined)(way.rows, start, self._width, choice, self._plan, deadline)
+            for start in starts
+        )
+        best: Candidate | None = None
+        done = 0
+        try:
+            for done, candidate in enumerate(running, start=1):
+                best = candidate if best is None else min(best, candidate, key=_objective)
+                self._progress(
+                    ProgressEvent(
+                        "searching from several starts",
+                        done,
+                        len(starts),
+                        {"objective": f"{_objective(best):.5g}"},
+                    )
+                )
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+        assert best is not None
+        return best, done == len(starts) and time.monotonic() < deadline
+
+    def _starts(self, way: _Way, count: int, stream: int) -> list[Start]:
+        """The certified start and `count` of straight-through training."""
+        seed = self._options.seed
+        trained = [
+            Start("straight-through", (seed, stream, k), rate=RATES[k % len(RATES)])
+            for k in range(count)
+        ]
+        return [Start("elimination", (seed, stream), beta=way.beta), *trained]
+
+    def _parallel(self, calls: Iterable[Any]) -> Any:
+        """Results of delayed calls, in order, as they come."""
+        jobs = self._options.jobs if self._plan.worth_processes else 1
+        return joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+
+
+def _objective(candidate: Candidate) -> float:
+    return candidate.found.readout.objective
+
+
+def _refined(
+    rows: Rows, start: Start, width: int, choice: Choice, plan: Plan, deadline: float
+) -> Candidate:
+    return refine(rows, start, width, [choice], plan.effort, deadline)[0]
+
+
+def _held_out(
+    rows: Rows,
+    training: NDArray[np.bool_],
+    start: Start,
+    width: int,
+    plan: Plan,
+    deadline: float,
+) -> FloatArray | None:
+    """Predictions of every choice for the held-out rows, (p, n_held_out, K); None when late."""
+    if time.monotonic() > deadline:
+        return None
+    found = refine(rows.part(training), start, width, CHOICES, plan.effort, deadline)
+    if time.monotonic() > deadline:
+        return None
+    rest = rows.part(~training)
+    return np.stack([candidate.predict(rest) for candidate in found])
+
+
+def _in_integers(
+    problems: Sequence[TrainingProblem], best: Candidate, bits: int
+) -> tuple[QuantizedNetwork, IntegerReadout]:
+    """The integer network: its readout is solved for, at several units, and the best is kept."""
+    dimension = problems[0].dimension
+    found = best.found
+    shared = merge(SharedNeurons(found.left, found.right, found.readout.weights / dimension))
+    features = problems[0].features(shared.left, shared.right)
+    unpenalised = [replace(problem, penalty=0.0) for problem in problems]
+    ridge = best.ridge * dimension**2
+
+    def cost(readout: IntegerReadout) -> float:
+        weights = readout.weights * (readout.scale / INPUT_STEP**2)
+        predictions = features @ weights + readout.intercepts * readout.scale
+        losses = (
+            problem.loss.value(predictions[:, k], problem.targets)
+            for k, problem in enumerate(problems)
+        )
+        return sum(losses) + 0.5 * ridge * float((weights**2).sum())
+
+    readout = min(
+        (
+            integer_readout(unpenalised, features, shared.weights, bits, ridge=ridge, share=peak)
+            for peak in PEAKS
+        ),
+        key=cost,
+    )
+    shared, readout = drop_silent(shared, readout)
+    return build_network(shared, readout), readout

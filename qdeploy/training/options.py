@@ -1,0 +1,93 @@
+"""The options of training, their ranges, and what they may be together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from qdeploy.data.dataset import Task
+from qdeploy.data.quantizer import Scaling
+from qdeploy.errors import QDeployError
+from qdeploy.ranges import BETA, GAP, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
+from qdeploy.training.losses import losses
+
+__all__ = ["Mode", "Options"]
+
+Mode = Literal["certified", "compact"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `train`, with its names and meanings.
+
+    Raises:
+        QDeployError: one is out of range, or does not go with another.
+    """
+
+    task: Task
+    loss: str
+    mode: Mode | None
+    beta: float | Literal["auto"]
+    neurons: int | None
+    gap: float | None
+    time_limit: float | None
+    scaling: Scaling | Literal["auto"]
+    readout_bits: int
+    relaxation: str
+    seed: int
+    jobs: int
+
+    def __post_init__(self) -> None:
+        if self.task not in losses[self.loss].tasks:
+            known = losses.values()
+            fitting = ", ".join(loss.name for loss in known if self.task in loss.tasks)
+            raise QDeployError(
+                f"loss {self.loss!r} does not suit the task {self.task!r}; choose one of {fitting}"
+            )
+        checks: list[tuple[str, Callable[[Any], Any]]] = [
+            ("beta", partial(auto_or, BETA)),
+            ("neurons", NEURONS),
+            ("gap", GAP),
+            ("time_limit", TIME_LIMIT),
+            ("readout_bits", READOUT_BITS),
+        ]
+        for name, check in checks:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            try:
+                check(value)
+            except ValueError as error:
+                raise QDeployError(f"{name} {error}") from None
+        if self.mode not in (None, "certified", "compact"):
+            raise QDeployError(f"mode must be 'certified' or 'compact', not {self.mode!r}")
+        if self.mode == "compact" and self.neurons is None:
+            raise QDeployError(
+                "the compact mode trains a given number of neurons; say how many (--neurons)"
+            )
+        if self.chosen_mode == "compact" and self.gap is not None:
+            raise QDeployError(
+                "a target gap is for the certified mode (--mode certified); the compact mode "
+                "stops at its width, not at a proof"
+            )
+
+    @property
+    def chosen_mode(self) -> Mode:
+        """The mode asked for; by default compact as soon as there is a budget."""
+        if self.mode is not None:
+            return self.mode
+        return "certified" if self.neurons is None else "compact"
+
+    def as_provenance(self) -> dict[str, Any]:
+        """The options that a model remembers."""
+        return {
+            "mode": self.chosen_mode,
+            "loss": self.loss,
+            "neurons": self.neurons,
+            "gap": self.gap,
+            "time_limit": self.time_limit,
+            "scaling": self.scaling,
+            "readout_bits": self.readout_bits,
+            "relaxation": self.relaxation,
+            "seed": self.seed,
+        }

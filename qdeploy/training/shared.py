@@ -1,0 +1,122 @@
+"""One dictionary of neurons for all outputs: problem, features and the best real readout.
+
+    min over α, b   Σ_k L(Φα_k + b_k, y_k) + ½ ρ Σ α²
+
+Losses of curvature at most one are majorised by a squared loss against a working response, so that
+one factorisation serves every step and the objective never rises.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.training.losses import FloatArray, Loss
+
+__all__ = ["SharedProblem", "SharedReadout", "inverse_gram", "solve_readout"]
+
+SignMatrix = NDArray[np.int8]
+
+STEPS = 200
+ROUNDING = 1e-9
+"""Working responses that differ by no more than this share of the largest target are the same."""
+ENOUGH = 1e-7
+"""Relative decrease of the objective at which solving the readout ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedProblem:
+    """All outputs of one network at once.
+
+    Attributes:
+        inputs: x̂ / √d, float64 (n, d), so that neuron outputs have the size of their inputs.
+        targets: float64 (n, K).
+        loss: the loss of every output, of curvature at most one.
+        ridge: ρ > 0, for α in units of these inputs.
+    """
+
+    inputs: FloatArray
+    targets: FloatArray
+    loss: Loss
+    ridge: float
+
+    def features(self, left: SignMatrix, right: SignMatrix) -> FloatArray:
+        """Neuron outputs, float64 (n, m), for sign matrices (m, d)."""
+        product: FloatArray = (self.inputs @ left.T.astype(np.float64)) * (
+            self.inputs @ right.T.astype(np.float64)
+        )
+        return product
+
+    def response(self, predictions: FloatArray) -> FloatArray:
+        """Working response, (n, K): half the squared distance to it majorises the loss."""
+        return predictions + self.loss.residual(predictions, self.targets)
+
+    def same(self, response: FloatArray, other: FloatArray) -> bool:
+        """Whether two working responses (n, K) agree but for rounding; always, if squared."""
+        difference = np.abs(response - other).max()
+        return bool(difference <= ROUNDING * np.abs(self.targets).max())
+
+    def objective(self, predictions: FloatArray, weights: FloatArray) -> float:
+        """Loss of predictions (n, K) plus the ridge of the readout (m, K)."""
+        loss = self.loss.value(predictions.ravel(), self.targets.ravel())
+        return loss + 0.5 * self.ridge * float((weights**2).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class SharedReadout:
+    """A real readout of shared neurons.
+
+    Attributes:
+        weights: α, float64 (m, K).
+        intercepts: b, float64 (K,).
+        predictions: Φα + b, float64 (n, K).
+        response: working response at the predictions, float64 (n, K).
+        objective: loss plus ridge.
+    """
+
+    weights: FloatArray
+    intercepts: FloatArray
+    predictions: FloatArray
+    response: FloatArray
+    objective: float
+
+
+def inverse_gram(centred: FloatArray, ridge: float) -> FloatArray:
+    """(ΦᵀΦ + ρ)⁻¹, float64 (m, m), of centred features (n, m)."""
+    gram: FloatArray = centred.T @ centred
+    gram[np.diag_indices_from(gram)] += ridge
+    inverse = np.linalg.inv(gram)
+    symmetric: FloatArray = (inverse + inverse.T) / 2
+    return symmetric
+
+
+def solve_readout(
+    problem: SharedProblem,
+    features: FloatArray,
+    response: FloatArray | None = None,
+    steps: int = STEPS,
+) -> SharedReadout:
+    """Best real readout for fixed neurons.
+
+    Args:
+        problem: targets, loss and ridge.
+        features: Φ, float64 (n, m), not centred.
+        response: working response to start from, (n, K); by default the targets.
+        steps: most steps; a squared loss takes one.
+    """
+    mean = features.mean(axis=0)
+    centred = features - mean
+    inverse = inverse_gram(centred, problem.ridge)
+    wanted: FloatArray = problem.targets if response is None else response
+    before = np.inf
+    while True:
+        level = wanted.mean(axis=0)
+        weights: FloatArray = inverse @ (centred.T @ (wanted - level))
+        predictions: FloatArray = centred @ weights + level
+        moved = problem.response(predictions)
+        objective = problem.objective(predictions, weights)
+        steps -= 1
+        settled = problem.same(moved, wanted) or objective >= before * (1 - ENOUGH)
+        if settled or steps <= 0:
+            return SharedReadout(weights, level - mean @ weights, predictions, moved, objective)
+        wanted, before = moved, objective
