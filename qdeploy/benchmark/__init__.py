@@ -3,12 +3,14 @@
 from qdeploy.benchmark.comparison import Comparison
 from qdeploy.benchmark.figures import METRICS, Figure, Metric, Obtained
 from qdeploy.benchmark.results import BenchmarkReport
-from qdeploy.benchmark.suite import bench
+from qdeploy.benchmark.running import bench
+from qdeploy.benchmark.suites import Duty
 
 __all__ = [
     "METRICS",
     "BenchmarkReport",
     "Comparison",
+    "Duty",
     "Figure",
     "Metric",
     "Obtained",

@@ -17,12 +17,13 @@ class BenchmarkReport(BaseModel):
     """Figures with where, when and with what they were obtained.
 
     Attributes:
+        family: of the target; files that do not say so are of this machine.
         model: name of the model.
         target: name of the target.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         results: the figures.
-        comparisons: ratios of medians to qdeploy's C library.
+        comparisons: ratios of figures to qdeploy's own.
         titles: a few words for each implementation.
         skipped: implementations that did not take part, and why.
         machine: description of the machine, by keyword.
@@ -32,6 +33,7 @@ class BenchmarkReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    family: str = "cpu"
     model: str
     target: str
     started: str

@@ -1,12 +1,9 @@
-"""One benchmark run: prepare every peer, check its bits, time all of them in turns, weigh them."""
+"""Family ``cpu``: prepare every peer, check its bits, time all of them in turns, weigh them."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from qdeploy.benchmark.comparison import compare_samples
 from qdeploy.benchmark.figures import METRICS, FigureSheet
@@ -27,6 +24,7 @@ from qdeploy.benchmark.subjects import (
     make_timers,
     prepare,
 )
+from qdeploy.benchmark.suites import OWN, SUITES, Request, Suite, compiled, now
 from qdeploy.benchmark.timing import (
     CLOCK_SHARE,
     Estimate,
@@ -35,26 +33,18 @@ from qdeploy.benchmark.timing import (
     Timer,
     interleave,
 )
-from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
-from qdeploy.files import check_writable
-from qdeploy.model import Model
-from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.targets import CpuTarget, Power, load_benchmark, load_target, power_of
+from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.targets import CpuTarget, Power, load_benchmark, power_of
 
 if TYPE_CHECKING:
-    from qdeploy.compiler import Artifact
+    from qdeploy.benchmark.report import ReportSection
+    from qdeploy.benchmark.report.parts import Presentation
 
-__all__ = ["FILE_NAME", "bench"]
-
-FILE_NAME = "benchmark.json"
-"""What `bench` writes into its output folder."""
+__all__ = ["CpuSuite"]
 
 METER_SECONDS = 1.0
 """How long a meter runs each implementation: its counters tick about once a millisecond."""
-
-OWN = "qdeploy"
-"""The implementation that always takes part."""
 
 
 @dataclass(frozen=True)
@@ -80,84 +70,70 @@ class _Plan:
     power: Power
 
 
-def bench(
-    model: "Model | Artifact",
-    *,
-    target: str = "cpu",
-    dataset: tuple[Dataset, Dataset] | None = None,
-    output: Path | None = None,
-    peers: Sequence[str] | None = None,
-    seconds: float | None = None,
-    overwrite: bool = False,
-    progress: Progress = silent,
-) -> BenchmarkReport:
-    """Latency, throughput, energy, memory and accuracy of a model beside its alternatives.
+class CpuSuite(Suite):
+    """Latency, throughput, energy, memory and accuracy of a model on this machine."""
 
-    Args:
-        model: a model, which is compiled first, or its artifact.
-        target: name of the target or path of its file; it must be this machine.
-        dataset: training and test rows; without them inputs are random, and no float model and no
-            accuracy is reported.
-        output: folder to write `benchmark.json` into, besides returning the report.
-        peers: implementations beside qdeploy's C library; by default those that the target names,
-            as far as they apply here.
-        seconds: for each timed implementation and batch size; by default the target's.
-        overwrite: whether `benchmark.json` may exist.
-        progress: told about each step.
+    family = "cpu"
+    options = frozenset({"seconds"})
+    columns: ClassVar[Mapping[str, str]] = {
+        "latency_median": "one call,\nnative",
+        "latency_python_median": "one call,\nPython",
+        "throughput": "samples\na second",
+        "energy": "energy",
+        "accuracy": "test\naccuracy",
+        "r2": "test R²",
+    }
 
-    Returns:
-        The report. What did not take part, and why, is in `skipped`.
+    def measure(self, request: Request) -> BenchmarkReport:
+        """Prepare every peer, check its bits, time all of them in turns, weigh them.
 
-    Raises:
-        QDeployError: the target is not this machine, a peer named here cannot take part, a peer
-            gives other scores than the model, or the file exists.
-
-    Example:
-        >>> report = qdeploy.bench(model, dataset=(train, test))  # doctest: +SKIP
-        >>> report.find("latency_median", implementation="qdeploy")[0].value  # doctest: +SKIP
-        1.1e-07
-    """
-    file = None if output is None else output / FILE_NAME
-    if file is not None:
-        check_writable(file, overwrite=overwrite)
-    plan = _plan(target, seconds, peers)
-    started, machine = _now(), describe_machine()
-    with ExitStack() as stack:
-        artifact = _compiled(model, target, stack, progress)
-        context = make_context(artifact, dataset)
-        subjects, skipped = prepare(context, plan.batches, plan.peers, plan.named, stack, progress)
-        timers = make_timers(context, subjects)
-        samples = interleave(timers, plan.schedule, progress=progress)
-        sheet = FigureSheet(artifact.target)
-        _times(sheet, subjects, samples, plan.quantiles)
-        meter_notes = _energies(sheet, subjects, timers, samples, plan, progress)
-        _weights(sheet, subjects, context)
-        titles = {subject.peer.name: subject.peer.title(context) for subject in subjects}
-    report = BenchmarkReport(
-        model=context.model.name,
-        target=artifact.target,
-        started=started,
-        finished=_now(),
-        results=tuple(sheet.figures),
-        comparisons=compare_samples(samples, OWN),
-        titles=titles,
-        skipped=skipped,
-        machine=machine,
-        versions=describe_versions(),
-        notes=(*_notes(context), *_load_note(machine), *meter_notes),
-    )
-    if file is not None:
-        report.save(file, overwrite=overwrite)
-    return report
-
-
-def _plan(target: str, seconds: float | None, peers: Sequence[str] | None) -> _Plan:
-    described = load_target(target)
-    if not isinstance(described, CpuTarget):
-        raise QDeployError(
-            f"target {described.name!r} is of the family {described.family!r}; this benchmark "
-            "runs on targets of the family 'cpu'"
+        Raises:
+            QDeployError: as for every suite; or the target is not this machine.
+        """
+        plan = _plan(request)
+        started, machine = now(), describe_machine()
+        progress = request.progress
+        with ExitStack() as stack:
+            artifact = compiled(request, stack)
+            context = make_context(artifact, request.dataset)
+            subjects, skipped = prepare(
+                context, plan.batches, plan.peers, plan.named, stack, progress
+            )
+            timers = make_timers(context, subjects)
+            samples = interleave(timers, plan.schedule, progress=progress)
+            sheet = FigureSheet(artifact.target)
+            _times(sheet, subjects, samples, plan.quantiles)
+            meter_notes = _energies(sheet, subjects, timers, samples, plan, progress)
+            _weights(sheet, subjects, context)
+            titles = {subject.peer.name: subject.peer.title(context) for subject in subjects}
+        return BenchmarkReport(
+            family=self.family,
+            model=context.model.name,
+            target=artifact.target,
+            started=started,
+            finished=now(),
+            results=tuple(sheet.figures),
+            comparisons=compare_samples(samples, OWN),
+            titles=titles,
+            skipped=skipped,
+            machine=machine,
+            versions=describe_versions(),
+            notes=(*_notes(context), *_load_note(machine), *meter_notes),
         )
+
+    def present(self, section: "ReportSection") -> "Presentation":
+        """Cards, and bars for every implementation."""
+        from qdeploy.benchmark.report.processors import present
+
+        return present(section)
+
+
+SUITES.register(CpuSuite.family)(CpuSuite())
+
+
+def _plan(request: Request) -> _Plan:
+    described, seconds, peers = request.target, request.seconds, request.peers
+    assert isinstance(described, CpuTarget), "the registry goes by the family"
     definition = load_benchmark(described)
     quantiles = {_percentile_metric(share): share / 100 for share in definition.percentiles}
     unknown = [metric for metric in quantiles if metric not in METRICS]
@@ -182,17 +158,6 @@ def _plan(target: str, seconds: float | None, peers: Sequence[str] | None) -> _P
 
 def _percentile_metric(share: float) -> str:
     return {0.0: "latency_min", 50.0: "latency_median"}.get(share, f"latency_p{share:g}")
-
-
-def _compiled(
-    model: "Model | Artifact", target: str, stack: ExitStack, progress: Progress
-) -> "Artifact":
-    if not isinstance(model, Model):
-        return model
-    from qdeploy.compiler import compile_model
-
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-bench-")))
-    return compile_model(model, target, folder / "artifact", progress=progress)
 
 
 def _times(
@@ -308,7 +273,3 @@ def _load_note(machine: Mapping[str, MachineFact]) -> tuple[str, ...]:
         f"the machine was busy before the run (load {load:g} on {threads} hardware threads): "
         "latencies are higher and intervals wider than on a quiet one; ratios suffer less",
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

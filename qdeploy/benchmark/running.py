@@ -1,0 +1,119 @@
+"""The one way into every benchmark: find the target's family, let its suite measure, save."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdeploy.benchmark.results import BenchmarkReport
+from qdeploy.benchmark.suites import SUITES, Duty, Request
+from qdeploy.data.dataset import Dataset
+from qdeploy.errors import QDeployError
+from qdeploy.files import check_writable
+from qdeploy.model import Model
+from qdeploy.progress import Progress, silent
+from qdeploy.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from qdeploy.compiler import Artifact
+
+__all__ = ["FILE_NAME", "bench"]
+
+FILE_NAME = "benchmark.json"
+"""What `bench` writes into its output folder."""
+
+_DEFAULT_TARGET = "cpu"
+
+
+def bench(
+    model: "Model | Artifact",
+    *,
+    target: str | None = None,
+    dataset: tuple[Dataset, Dataset] | None = None,
+    output: Path | None = None,
+    peers: Sequence[str] | None = None,
+    seconds: float | None = None,
+    duty: Duty | None = None,
+    port: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> BenchmarkReport:
+    """What a model costs on a target, and how good it is, beside its alternatives.
+
+    Args:
+        model: a model, which is compiled first, or its artifact.
+        target: name of the target or path of its file; by default that of the artifact, or this
+            machine for a model.
+        dataset: training and test rows; without them inputs are random, and no peer that learns
+            and no accuracy is reported.
+        output: folder to write `benchmark.json` into, besides returning the report.
+        peers: implementations beside qdeploy's; by default those that the target names, as far as
+            they apply here.
+        seconds: for each measurement on a clock; by default the target's.
+        duty: what a battery must last for, on targets of the family mcu.
+        port: serial port of a board, which is then measured too, on targets of the family mcu.
+        overwrite: whether `benchmark.json` may exist.
+        progress: told about each step.
+
+    Returns:
+        The report. What did not take part, and why, is in `skipped`.
+
+    Raises:
+        QDeployError: the artifact is of another target, an option means nothing for the target, a
+            peer named here cannot take part, the code gives other scores than the model, or the
+            file exists.
+
+    Example:
+        >>> report = qdeploy.bench(model, dataset=(train, test))  # doctest: +SKIP
+        >>> report.find("latency_median", implementation="qdeploy")[0].value  # doctest: +SKIP
+        1.1e-07
+    """
+    file = None if output is None else output / FILE_NAME
+    if file is not None:
+        check_writable(file, overwrite=overwrite)
+    name, described = _target_of(model, target)
+    suite = SUITES[described.family]
+    for option, given in {"seconds": seconds, "duty": duty, "port": port}.items():
+        if given is not None and option not in suite.options:
+            raise QDeployError(
+                f"{_WORDS[option]} means nothing for target {described.name!r} of the family "
+                f"{described.family!r}; leave it out"
+            )
+    report = suite.measure(
+        Request(
+            model=model,
+            target=described,
+            target_name=name,
+            dataset=dataset,
+            peers=None if peers is None else tuple(peers),
+            seconds=seconds,
+            duty=duty,
+            port=port,
+            progress=progress,
+        )
+    )
+    if file is not None:
+        report.save(file, overwrite=overwrite)
+    return report
+
+
+_WORDS = {
+    "seconds": "a time for each measurement",
+    "duty": "a battery",
+    "port": "a serial port",
+}
+
+
+def _target_of(model: "Model | Artifact", name: str | None) -> tuple[str, Target]:
+    """Name or file, and the target."""
+    if isinstance(model, Model):
+        name = name or _DEFAULT_TARGET
+        return name, load_target(name)
+    # A board of the user's own has no name that could be looked up: its artifact brings it along.
+    own: Target | None = getattr(model, "board", None)
+    described = own or load_target(model.target)
+    if name is not None and load_target(name).name != described.name:
+        raise QDeployError(
+            f"{model.folder} was compiled for target {described.name!r}, not for {name!r}; "
+            "compile the model for it, or give the model file"
+        )
+    return described.name, described

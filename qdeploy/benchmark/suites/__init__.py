@@ -1,0 +1,120 @@
+"""How the targets of each family are measured and shown, one module a family.
+
+`qdeploy.benchmark.bench` finds the suite by the family of the target; the report and the terminal
+find it by the family that a benchmark names.
+"""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from qdeploy.benchmark.results import BenchmarkReport
+from qdeploy.data.dataset import Dataset
+from qdeploy.model import Model
+from qdeploy.progress import Progress, silent
+from qdeploy.registry import Registry
+from qdeploy.targets import Target
+
+if TYPE_CHECKING:
+    from qdeploy.benchmark.report import ReportSection
+    from qdeploy.benchmark.report.parts import Presentation
+    from qdeploy.compiler import Artifact
+
+__all__ = ["OWN", "SUITES", "Duty", "Request", "Suite", "compiled", "now"]
+
+OWN = "qdeploy"
+"""The implementation that always takes part."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What a battery must last for; None for what the benchmark definition says.
+
+    Attributes:
+        milliampere_hours: capacity of the battery.
+        rate: inferences a second.
+        volts: of the battery.
+    """
+
+    milliampere_hours: float | None = None
+    rate: float | None = None
+    volts: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a caller wants measured.
+
+    Attributes:
+        model: a model, or its artifact.
+        target: where.
+        target_name: name or file of the target, for the compiler.
+        dataset: training and test rows, or None.
+        peers: implementations beside qdeploy's; None for those that the definition names.
+        seconds: for each measurement on a clock; None for the definition's.
+        duty: what a battery must last for, or None.
+        port: serial port of a board, or None.
+        progress: told about each step.
+    """
+
+    model: "Model | Artifact"
+    target: Target
+    target_name: str
+    dataset: tuple[Dataset, Dataset] | None = None
+    peers: tuple[str, ...] | None = None
+    seconds: float | None = None
+    duty: Duty | None = None
+    port: str | None = None
+    progress: Progress = silent
+
+
+class Suite(ABC):
+    """How the targets of one family are measured, and how the outcome is shown.
+
+    Attributes:
+        family: of targets.
+        options: which of `seconds`, `duty` and `port` mean something here.
+        columns: headings of the terminal's table by metric, in order.
+    """
+
+    family: str
+    options: ClassVar[frozenset[str]]
+    columns: ClassVar[Mapping[str, str]]
+
+    @abstractmethod
+    def measure(self, request: Request) -> BenchmarkReport:
+        """Figures of the model beside its alternatives.
+
+        Raises:
+            QDeployError: a peer that was named cannot take part, or the model's own code gives
+                other scores than the model.
+        """
+
+    @abstractmethod
+    def present(self, section: "ReportSection") -> "Presentation":
+        """Headline figures, drawings and tables of the report."""
+
+
+SUITES: Registry[Suite] = Registry("benchmark suite", __name__)
+
+
+def compiled(request: Request, stack: ExitStack) -> "Artifact":
+    """The artifact of a request; a model is compiled into a folder that goes with the stack."""
+    if not isinstance(request.model, Model):
+        return request.model
+    from qdeploy.compiler import compile_model
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-bench-")))
+    return compile_model(
+        request.model, request.target_name, folder / "artifact", progress=request.progress
+    )
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
