@@ -52,7 +52,7 @@ def configuration(target: McuTarget, core: Core, interface: ModelInterface, *, e
         f'#include "{interface.name}.h"',
         "",
         f'#define BOARD_NAME "{target.name}"',
-        f"#define BOARD_CLOCK_HERTZ {round(target.clock_megahertz * 1_000_000)}u",
+        f"#define BOARD_CLOCK_HERTZ {round(target.firmware_megahertz * 1_000_000)}u",
         f"#define BOARD_ENERGY {int(energy)}",
         f"#define BOARD_SEMIHOSTING {int(target.emulator is not None)}",
         *(["#define BOARD_VECTORS"] if "mve" in core.extensions else []),

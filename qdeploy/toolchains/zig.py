@@ -3,8 +3,10 @@
 Its helpers (compiler-rt) are built on the first link for a core, in a few seconds, and kept.
 """
 
+import atexit
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,7 +80,7 @@ def _version() -> str:
 
 @cache
 def _cache() -> Path:
-    """Where zig keeps what it built: beside qdeploy's own cache, or a folder for temporary files.
+    """Where zig keeps what it built: beside qdeploy's own cache, or for this process alone.
 
     zig locks what it writes, so processes may share it.
     """
@@ -88,7 +90,9 @@ def _cache() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.gettempdir()) / f"qdeploy-zig-{os.getuid()}"
+        private = tempfile.mkdtemp(prefix="qdeploy-zig-")
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+        return Path(private)
 
 
 TOOLCHAINS.register(ZigToolchain.name)(ZigToolchain())

@@ -101,7 +101,7 @@ def test_machine_boots_and_gives_the_models_bits(artifact, name, toolchain):
     device = session.device
     assert device.name() == name
     assert device.profile().model == "small"
-    assert device.clock_hertz() == made.board.clock_megahertz * 1e6
+    assert device.clock_hertz() == made.board.firmware_megahertz * 1e6
     for refused in ("nonsense", "db load 1", "db zz", "infer 0", "x" * 100):
         with pytest.raises(QDeployError, match="refuses the command"):
             device.command(refused)

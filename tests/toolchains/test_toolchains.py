@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from qdeploy.emulation import Machine
 from qdeploy.errors import QDeployError
 from qdeploy.firmware import link_plain, symbols
 from qdeploy.targets import Region, list_cores, load_core
-from qdeploy.toolchains import TOOLCHAINS
+from qdeploy.toolchains import TOOLCHAINS, zig
 
 FLASH = Region(origin=0x0800_4000, kibibytes=64)
 RAM = Region(origin=0x2000_0000, kibibytes=16)
@@ -163,6 +162,7 @@ def test_full_memory_is_told(toolchain, text, memory, tmp_path):
         link_plain(core, FLASH, RAM, objects, tmp_path / "a.elf", toolchain, ["f"])
 
 
+@pytest.mark.slow
 def test_zig_shares_its_cache_between_processes(tmp_path):
     """Links at the same time, from an empty cache, all succeed."""
     core = load_core("cortex-m0plus")
@@ -178,7 +178,7 @@ def test_zig_shares_its_cache_between_processes(tmp_path):
         "region = Region(origin=0, kibibytes=64), Region(origin=0x20000000, kibibytes=64)\n"
         "link_plain(core, *region, objects, out / 'a.elf', zig, ['wide'])\n"
     )
-    environment = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "cache"), "PATH": "", "HOME": "/"}
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": "", "HOME": str(tmp_path)}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(source), str(tmp_path / str(number))],
@@ -190,8 +190,21 @@ def test_zig_shares_its_cache_between_processes(tmp_path):
     for process in running:
         _, complaint = process.communicate()
         assert process.returncode == 0, complaint.decode()
-    images = {Path(tmp_path / str(number) / "a.elf").read_bytes() for number in range(3)}
+    images = {(tmp_path / str(number) / "a.elf").read_bytes() for number in range(3)}
     assert len(images) == 1
+
+
+def test_zig_works_where_nothing_can_be_kept(tmp_path, monkeypatch):
+    core = load_core("cortex-m4")
+    usable(TOOLCHAINS["zig"], core)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "file"))
+    zig._cache.cache_clear()
+    try:
+        TOOLCHAINS["zig"].compile(core, [write(tmp_path, "int f;\n")], tmp_path)
+        assert "qdeploy-zig-" in str(zig._cache())
+    finally:
+        zig._cache.cache_clear()
 
 
 ARITHMETIC = """
