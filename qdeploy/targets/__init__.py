@@ -18,11 +18,13 @@ from qdeploy.targets.cores import Core, Extension, list_cores, load_core
 from qdeploy.targets.cpu import Codegen, CpuBenchmark, CpuTarget, processor_name
 from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
 from qdeploy.targets.mcu import McuTarget
+from qdeploy.targets.mcu_benchmark import Battery, McuBenchmark
 from qdeploy.targets.power import Band, BoardPower, SleepPower
 from qdeploy.targets.tables import BenchmarkDefinition, Power, Target
 
 __all__ = [
     "Band",
+    "Battery",
     "BenchmarkDefinition",
     "BoardPower",
     "Codegen",
@@ -33,6 +35,7 @@ __all__ = [
     "Extension",
     "FlashRead",
     "Flashing",
+    "McuBenchmark",
     "McuTarget",
     "Power",
     "Pulse",

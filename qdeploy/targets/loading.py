@@ -9,6 +9,8 @@ from typing import overload
 
 from qdeploy.errors import QDeployError
 from qdeploy.targets.cpu import CpuBenchmark, CpuTarget, Processors, processor_name
+from qdeploy.targets.mcu import McuTarget
+from qdeploy.targets.mcu_benchmark import McuBenchmark
 from qdeploy.targets.tables import (
     FAMILIES,
     BenchmarkDefinition,
@@ -55,6 +57,10 @@ def list_targets() -> tuple[Target, ...]:
 
 @overload
 def load_benchmark(target: CpuTarget) -> CpuBenchmark: ...
+
+
+@overload
+def load_benchmark(target: McuTarget) -> McuBenchmark: ...
 
 
 @overload

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from qdeploy.targets.board import STEPS, Emulator, Flashing, FlashRead, Pulse, Region, Steps, Uart
 from qdeploy.targets.cores import list_cores, load_core
 from qdeploy.targets.facts import facts
+from qdeploy.targets.mcu_benchmark import McuBenchmark
 from qdeploy.targets.power import BoardPower, SleepPower
-from qdeploy.targets.tables import FAMILIES, Name, Positive, Power, Target
+from qdeploy.targets.tables import FAMILIES, BenchmarkDefinition, Name, Positive, Power, Target
 from qdeploy.wording import did_you_mean
 
 __all__ = ["McuTarget"]
@@ -39,6 +40,7 @@ class McuTarget(Target):
     """
 
     power_table: ClassVar[str] = "board_power"
+    definition: ClassVar[type[BenchmarkDefinition]] = McuBenchmark
 
     family: Literal["mcu"] = Field(description='"mcu"')
     core: Name = Field(description="the name of a core")
