@@ -20,10 +20,11 @@ from tvm.target import codegen
 from qdeploy import __version__, onnx
 from qdeploy.compiler import artifact as layout
 from qdeploy.compiler.artifact import Artifact
+from qdeploy.compiler.c_source import Symbols, symbols_of
 from qdeploy.compiler.graph import import_graph, match_network, with_kernel
 from qdeploy.compiler.isa import best_instruction_set
 from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.library import Symbols, entry_source, header_source, symbols_of
+from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.lowering import Processor, lower_to_object
 from qdeploy.compiler.manifest import (
     FORMAT_VERSION,

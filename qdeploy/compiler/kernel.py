@@ -30,11 +30,20 @@ class Constant:
 
 @dataclass(frozen=True)
 class Scratch:
-    """Working memory of a kernel; its contents mean nothing before and after a call."""
+    """Working memory of a kernel; its contents mean nothing before and after a call.
+
+    Attributes:
+        name: of the array.
+        dtype: of an element.
+        elements: how many.
+        stages: first and last stage of the kernel in which it is in use, both included; arrays
+            whose stages do not meet may lie in the same place. None for always.
+    """
 
     name: str
     dtype: str
     elements: int
+    stages: tuple[int, int] | None = None
 
     @property
     def bytes(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tvm
 from tvm import tirx
-from tvm.ir import PointerType
+from tvm.ir import PointerType, StringImm
 from tvm.s_tir import transform as s_tir
 from tvm.target import codegen
 from tvm.tirx import transform as tirx_pass
@@ -76,6 +76,7 @@ class Processor:
 
 
 def _passes(target: Any) -> Sequence[Any]:
+    # Common subexpressions are left to LLVM and the C compiler, which know their registers.
     return (
         tirx_pass.BindTarget(target),
         s_tir.CanonicalizeLoop(),
@@ -94,7 +95,6 @@ def _passes(target: Any) -> Sequence[Any]:
         s_tir.RenormalizeSplitPattern(),
         tirx_pass.StmtSimplify(),
         tirx_pass.RemoveNoOp(),
-        tirx_pass.CommonSubexprElim(),
         tirx_pass.VerifyMemory(),
         tirx_pass.LowerTVMBuiltin(),
         tirx_pass.LowerIntrin(),
@@ -137,14 +137,30 @@ def _build(functions: Mapping[str, Any], target: Any) -> Any:
     return tvm.get_global_func(f"target.build.{target.kind.name}")(module, target)
 
 
-def lower_to_object(functions: Mapping[str, Any], processor: Processor, path: Path) -> None:
+def _with_definitions(function: Any, definitions: str) -> Any:
+    """The function with LLVM text linked to it, whose functions it may call."""
+    body = tirx.AttrStmt(
+        tirx.const(0, "int32"), "pragma_import_llvm", StringImm(definitions), function.body
+    )
+    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+
+
+def lower_to_object(
+    functions: Mapping[str, Any], processor: Processor, path: Path, definitions: str = ""
+) -> None:
     """Compile functions to one relocatable object.
 
     Args:
         functions: TVM functions by symbol.
         processor: what to compile for.
         path: the object file to write.
+        definitions: LLVM text of the functions that they call.
     """
+    if definitions:
+        functions = {
+            symbol: _with_definitions(function, definitions)
+            for symbol, function in functions.items()
+        }
     _build(functions, processor.target).write_to_file(str(path), "o")
 
 
@@ -153,5 +169,10 @@ def lower_to_c(functions: Mapping[str, Any]) -> str:
     target = tvm.target.Target({"kind": "c"})
     source = _build(functions, target.with_host(target)).inspect_source()
     dropped = ("#", 'extern "C"', "void* __tvm_ffi__library_ctx")
-    lines = [line for line in source.splitlines() if not line.startswith(dropped)]
+    lines = [
+        line
+        for line in source.splitlines()
+        # Prototypes of called functions, one a call: their definitions stand in front.
+        if not line.startswith(dropped) and not (line.startswith("TVM_DLL") and line.endswith(");"))
+    ]
     return "#include <stdint.h>\n" + "\n".join(lines).replace("TVM_DLL ", "") + "\n"

@@ -18,6 +18,7 @@ __all__ = [
     "broadcast_group",
     "constant",
     "copy_inputs",
+    "evaluate",
     "intrinsic",
     "load",
     "loop",
@@ -56,6 +57,11 @@ def store(buffer: Any, value: Any, start: Any, lanes: int, row: Any = None) -> N
 def bind(value: Any) -> Any:
     """Name a value, so that it is computed once."""
     return ops.Bind(value)
+
+
+def evaluate(value: Any) -> None:
+    """A call for its effect."""
+    ops.evaluate(value)
 
 
 def broadcast(value: Any, lanes: int) -> Any:

@@ -8,7 +8,8 @@ import pytest
 
 from qdeploy.compiler.isa import INSTRUCTION_SETS
 from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.library import entry_source, header_source, symbols_of
+from qdeploy.compiler.c_source import symbols_of
+from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.lowering import lower_to_c
 from qdeploy.compiler.plan import make_plan
 from qdeploy.compiler.verify import trial_inputs

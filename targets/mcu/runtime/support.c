@@ -3,6 +3,7 @@
    Linked into every image. They work on bytes, for size; code whose speed matters does not copy. */
 
 #include <stddef.h>
+#include <stdint.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
@@ -88,6 +89,10 @@ void __aeabi_memset8(void *to, size_t count, int value) { memset(to, value, coun
 void __aeabi_memclr(void *to, size_t count) { memset(to, 0, count); }
 void __aeabi_memclr4(void *to, size_t count) { memset(to, 0, count); }
 void __aeabi_memclr8(void *to, size_t count) { memset(to, 0, count); }
+
+/* TVM's LLVM calls the product of 64 bits by its general name; libgcc has both, compiler-rt one. */
+int64_t __muldi3(int64_t a, int64_t b);
+__attribute__((weak)) int64_t __muldi3(int64_t a, int64_t b) { return a * b; }
 
 /* Mentioned by the exception tables of objects, which the linker script discards. */
 void __aeabi_unwind_cpp_pr0(void) {}

@@ -1,0 +1,1 @@
+"""Kernels, plan and artifact of the microcontroller family."""
