@@ -127,6 +127,11 @@ class Engine:
         """Address of the instruction that is running."""
         return self.uc.reg_read(self._registers.counter)
 
+    @property
+    def stack_pointer(self) -> int:
+        """The stack pointer now."""
+        return self.uc.reg_read(self._registers.stack)
+
     def stop(self, reason: str) -> None:
         """End the running call as a fault; for hooks."""
         if self._fault is None:

@@ -78,6 +78,8 @@ class Machine:
                     "target's memories; link the image for this target"
                 ) from None
         self._initial = self._read_flash("__data_load", "__data_start", "__data_end")
+        ends = [self.symbols.get(name, 0) for name in ("__data_end", "__bss_end")]
+        self._variables_end = max(ram.origin, *ends)
         self._anywhere = "unaligned" in core.extensions
         self._blocks = BlockCounter(Decoder(core), self.read)
         self._fast: Engine | None = None
@@ -85,6 +87,7 @@ class Machine:
         self._counting: Engine | None = None
         self._trace = array("q")
         self._reads = array("q")
+        self._lowest = self._stack_top
         self.reset()
 
     def reset(self) -> None:
@@ -169,28 +172,38 @@ class Machine:
         """
         if self._counting is None:
             self._counting = engine = self._engine()
-            engine.on_block(self._record_block)
+            engine.on_block(self._recorder(engine))
             if self._core.architecture == "riscv32":
                 engine.on_access(self._checker(engine))
             flash = self._flash
             engine.on_read(flash.origin, flash.origin + len(flash.memory), self._record_read)
         del self._trace[:], self._reads[:]
+        self._lowest = self._stack_top
         stack = self._paint()
         self._run(self._counting, symbol, arguments)
+        # Frames move the stack pointer, whether or not all of them is written; what is written
+        # between two blocks shows in the paint.
         used = np.flatnonzero(stack != _PAINT)
-        depth = stack.size - int(used[0]) if used.size else 0
-        if depth == stack.size:
-            raise QDeployError(
-                f"{self._elf.name}: the stack of {symbol} fills all {stack.size} bytes of RAM "
-                "beside the variables; choose a target with more RAM"
-            )
+        written = stack.size - int(used[0]) if used.size else 0
+        depth = max(written, self._stack_top - self._lowest)
+        if depth >= stack.size:
+            raise self._overflow(symbol)
         blocks = np.array(self._trace, dtype=np.int64).reshape(-1, 2)
         reads = np.array(self._reads, dtype=np.int64).reshape(-1, 2)
         return self._blocks.counts(blocks[:, 0], blocks[:, 1], (reads[:, 0], reads[:, 1]), depth)
 
-    def _record_block(self, address: int, size: int) -> None:
-        self._trace.append(address)
-        self._trace.append(size)
+    def _recorder(self, engine: Engine) -> Callable[[int, int], None]:
+        """What the counting engine does at every block: keep it, and the deepest stack."""
+        append = self._trace.append
+
+        def record(address: int, size: int) -> None:
+            append(address)
+            append(size)
+            pointer = engine.stack_pointer
+            if pointer < self._lowest:
+                self._lowest = pointer
+
+        return record
 
     def _record_read(self, address: int, size: int) -> None:
         self._reads.append(address)
@@ -207,9 +220,18 @@ class Machine:
         try:
             return engine.call(address, self._stack_top, arguments)
         except Fault as fault:
+            if engine.stack_pointer < self._variables_end:
+                raise self._overflow(symbol) from None
             raise QDeployError(
                 f"{self._elf.name}: {symbol} {fault.reason}, in {self._place(fault.address)}"
             ) from None
+
+    def _overflow(self, symbol: str) -> QDeployError:
+        room = self._stack_top - self._variables_end
+        return QDeployError(
+            f"{self._elf.name}: the stack of {symbol} fills all {room} bytes of RAM beside the "
+            "variables; choose a target with more RAM"
+        )
 
     def _checker(self, engine: Engine) -> Callable[[int, int], None]:
         """A check that accesses are aligned as the core needs it; it ends the call otherwise.
@@ -233,10 +255,9 @@ class Machine:
 
     def _paint(self) -> NDArray[np.uint8]:
         """Fill the unused part of the stack; the view on it, from its lower end."""
-        variables = [self.symbols.get(name, 0) for name in ("__data_end", "__bss_end")]
-        low = max(self._ram.origin, *variables)
         memory = np.frombuffer(memoryview(self._ram.memory), dtype=np.uint8)
-        view = memory[low - self._ram.origin : self._stack_top - self._ram.origin]
+        origin = self._ram.origin
+        view = memory[self._variables_end - origin : self._stack_top - origin]
         view[:] = _PAINT
         return view
 
