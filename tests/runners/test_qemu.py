@@ -122,8 +122,10 @@ def test_virtual_time_is_that_of_the_instructions(artifact):
     # Time stamps are whole microseconds.
     assert abs(times[0] - times[1]) <= 1
     assert times[0] > 1000
+    # Only what surrounds the inferences does not double.
     longer = device.infer(2000, 0)
-    assert longer.end_microseconds - longer.start_microseconds == pytest.approx(2 * times[0], abs=2)
+    doubled = longer.end_microseconds - longer.start_microseconds
+    assert 0 <= 2 * times[0] - doubled < 10
 
 
 def test_exit_status_by_semihosting(artifact):
