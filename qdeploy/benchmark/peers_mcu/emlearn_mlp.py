@@ -4,7 +4,6 @@ The wheel's fixed-point networks are not finished and its inline method cannot w
 (both seen in 0.23.2). The last activation is left out: the largest score stays the largest.
 """
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuPeer, McuSubject
 from qdeploy.benchmark.peers_mcu.fitting import Rows, classes_from_scores, fitted
-from qdeploy.benchmark.peers_mcu.generated import MATH_SOURCES, SILENCED
+from qdeploy.benchmark.peers_mcu.generated import MATH_SOURCES, SILENCED, import_emlearn, lacking
 from qdeploy.benchmark.peers_mcu.mlp_training import WIDTH, best_decay, estimator
 
 HEADERS = ("eml_common.h", "eml_log.h", "eml_net.h", "eml_net_common.h")
@@ -43,20 +42,16 @@ class _EmlearnMlp(McuPeer):
 
     def obstacle(self, context: Context) -> str | None:
         """Also needs emlearn."""
-        if not importlib.util.find_spec("emlearn"):
-            return "emlearn is not installed; add it with: pip install emlearn"
-        return super().obstacle(context)
+        return lacking("emlearn") or super().obstacle(context)
 
     def prepare(self, context: Context) -> McuSubject:
-        import emlearn
-        from emlearn.net import c_generate_net_loadable
-
+        emlearn = import_emlearn()
         rows = Rows.of(context)
         decay = best_decay(context)
         inputs = rows.standardize(rows.train.features)
         model = fitted(estimator(context, WIDTH, decay), inputs, rows.target)
         layers = (["relu", "identity"], model.coefs_, model.intercepts_)
-        code = c_generate_net_loadable(*layers, prefix="net")
+        code = emlearn.net.c_generate_net_loadable(*layers, prefix="net")
         count, outputs = model.coefs_[0].shape[0], model.coefs_[1].shape[1]
         folder = Path(emlearn.includedir)
         decode = classes_from_scores(model.classes_) if rows.classify else rows.decode_numbers

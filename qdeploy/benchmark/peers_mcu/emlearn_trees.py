@@ -4,7 +4,6 @@ The C and its meaning are the emlearn wheel's own. It cuts thresholds to integer
 walks the nodes that it wrote out, not scikit-learn's.
 """
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuPeer, McuSubject
 from qdeploy.benchmark.peers_mcu.fitting import Rows, fitted, identifier
-from qdeploy.benchmark.peers_mcu.generated import SILENCED
+from qdeploy.benchmark.peers_mcu.generated import SILENCED, import_emlearn, lacking
 
 UNITS = 1024
 """int16 units for one standard deviation: the range is then ±32 of them."""
@@ -39,16 +38,14 @@ class _TreesPeer(McuPeer):
 
     def obstacle(self, context: Context) -> str | None:
         """Also needs emlearn, whose forests give one number."""
-        if not importlib.util.find_spec("emlearn"):
-            return "emlearn is not installed; add it with: pip install emlearn"
         if context.train is not None and context.train.target.ndim > 1:
             return "emlearn's forests have one output"
-        return super().obstacle(context)
+        return lacking("emlearn") or super().obstacle(context)
 
     def prepare(self, context: Context) -> McuSubject:
-        import emlearn
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+        emlearn = import_emlearn()
         rows = Rows.of(context)
 
         def encode(features: NDArray[np.float64]) -> NDArray[np.int16]:

@@ -46,8 +46,10 @@ float expf(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    /* In two steps, since 2^128 is no float while 2 · 2^127 · p may be less than the largest. */
-    return p * from_bits((uint32_t)(126 + k) << 23) * 2.0f;
+    /* In two steps: 2^128 is no float, while 2^128 · p may be less than the largest. */
+    const int32_t half = k / 2;
+    p *= from_bits((uint32_t)(127 + half) << 23);
+    return p * from_bits((uint32_t)(127 + k - half) << 23);
 }
 
 /* ln(m) + e·ln(2) with m between sqrt(1/2) and sqrt(2). */

@@ -1,12 +1,37 @@
-"""What generated C needs of a C library that is not there: headers, and three functions.
+"""The packages that generate C, and what their C needs of a C library that is not there.
 
 Generators write for hosted C. Their includes are met by headers that declare only what their
 output calls; memcpy comes from whoever links.
 """
 
+import importlib.util
 from importlib.resources import files
+from typing import Any
 
-__all__ = ["MATH_SOURCES", "SILENCED", "STRING_HEADER"]
+import numpy as np
+
+__all__ = ["MATH_SOURCES", "SILENCED", "STRING_HEADER", "import_emlearn", "lacking"]
+
+
+_NEEDS = {"emlearn": {"emlearn": "emlearn", "distutils": "setuptools"}}
+"""Modules that a generator imports, with the packages that bring them, beside its own."""
+
+
+def lacking(generator: str) -> str | None:
+    """Why a generator cannot be used; None when all that it needs is installed."""
+    for module, package in _NEEDS.get(generator, {generator: generator}).items():
+        if not importlib.util.find_spec(module):
+            return f"{package} is not installed; add it with: pip install {package}"
+    return None
+
+
+def import_emlearn() -> Any:
+    """The package. On import it makes numpy raise at every underflow; that is undone."""
+    with np.errstate():
+        import emlearn
+        import emlearn.net
+    return emlearn
+
 
 _MATH_HEADER = """\
 #ifndef MATH_H

@@ -5,7 +5,6 @@ text is turned to float. Its kernel machines are not here: they need exp and a t
 in straight-line code, hundreds of kilobytes for these tasks.
 """
 
-import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuPeer, McuSubject
 from qdeploy.benchmark.peers_mcu.fitting import Rows, classes_from_scores, fitted, identifier
-from qdeploy.benchmark.peers_mcu.generated import SILENCED, STRING_HEADER
+from qdeploy.benchmark.peers_mcu.generated import SILENCED, STRING_HEADER, lacking
 from qdeploy.data.dataset import Task
 
 NOTE = (
@@ -72,11 +71,9 @@ class _M2cgenPeer(McuPeer):
 
     def obstacle(self, context: Context) -> str | None:
         """Also needs m2cgen, whose models give one number."""
-        if not importlib.util.find_spec("m2cgen"):
-            return "m2cgen is not installed; add it with: pip install m2cgen"
         if context.train is not None and context.train.target.ndim > 1:
             return "m2cgen's regressions have one output"
-        return super().obstacle(context)
+        return lacking("m2cgen") or super().obstacle(context)
 
     def prepare(self, context: Context) -> McuSubject:
         import m2cgen

@@ -24,7 +24,7 @@ def estimator(context: Context, width: int, decay: float) -> Any:
     return kind(**settings, random_state=context.seed)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def best_decay(context: Context) -> float:
     """The weight decay that predicts five held-out folds of the training rows best at `WIDTH`.
 
