@@ -56,6 +56,7 @@ def configuration(target: McuTarget, core: Core, interface: ModelInterface, *, e
         f"#define BOARD_ENERGY {int(energy)}",
         f"#define BOARD_SEMIHOSTING {int(target.emulator is not None)}",
         *(["#define BOARD_VECTORS"] if "mve" in core.extensions else []),
+        *(["#define BOARD_CACHES"] if core.cpu == "cortex-m7" else []),
         "",
         f"#define UART_BASE {uart.base:#010x}u",
         f"#define UART_CLOCK_HERTZ {uart.clock_hertz}u",

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from qdeploy.errors import QDeployError
@@ -82,26 +83,21 @@ class Driver(ABC):
         common = [*self._driver(core), *_COMMON, optimize]
         common += [f"-I{path}" for path in include]
         common += [f"-D{name}={text}" for name, text in (defines or {}).items()]
-        objects = []
         with tempfile.TemporaryDirectory(prefix="qdeploy-") as empty:
             # Generated C asks for math.h even where it uses none of it; freestanding has no such
             # header. An empty one, looked at last, satisfies it.
             (Path(empty) / "math.h").touch()
-            for source in sources:
+
+            def compile_one(source: Path) -> Path:
                 output = folder / f"{source.stem}.o"
-                command: list[str | Path] = [
-                    *common,
-                    "-idirafter",
-                    empty,
-                    *flags,
-                    "-c",
-                    source,
-                    "-o",
-                    output,
-                ]
-                self._run(command, f"compile {source.name} for {core.name}")
-                objects.append(output)
-        return objects
+                self._run(
+                    [*common, "-idirafter", empty, *flags, "-c", source, "-o", output],
+                    f"compile {source.name} for {core.name}",
+                )
+                return output
+
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return list(pool.map(compile_one, sources))
 
     def archive(self, objects: Sequence[Path], output: Path) -> None:
         """Write a static library, see `qdeploy.toolchains.Toolchain.archive`."""

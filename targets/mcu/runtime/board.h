@@ -5,6 +5,8 @@
      BOARD_CLOCK_HERTZ     clock of the timer that time stamps are taken from
      BOARD_ENERGY          1 in the energy build, else 0
      BOARD_SEMIHOSTING     1 where an emulator listens, else 0
+     BOARD_VECTORS         there where the core has Helium
+     BOARD_CACHES          there where the core has caches to switch on
      UART_BASE, UART_CLOCK_HERTZ, UART_BAUD
      MODEL_NAME, MODEL_INPUTS, MODEL_OUTPUTS, model_score, model_predict()
    To port to a new board, write its TOML file; to a new kind of serial port, one uart_*.c. */

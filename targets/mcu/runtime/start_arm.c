@@ -1,8 +1,8 @@
 /* Start of Cortex-M cores: vector table, variables, main.
 
    The floating-point unit stays off: no code uses it. On cores with Helium the vector unit is
-   switched on, since kernels may use it. The table is that of the architecture's own exceptions;
-   no device interrupt is used. */
+   switched on, since kernels may use it; on the Cortex-M7 both caches are. The table is that of the
+   architecture's own exceptions; no device interrupt is used. */
 
 #include <stdint.h>
 
@@ -11,6 +11,16 @@
 /* Registers of the system control block (ARMv6-M, v7-M and v8-M reference manuals). */
 #define VTOR REGISTER(0xE000ED08u)
 #define CPACR REGISTER(0xE000ED88u)
+#define CCR REGISTER(0xE000ED14u)
+#define CCSIDR REGISTER(0xE000ED80u)
+#define CSSELR REGISTER(0xE000ED84u)
+#define ICIALLU REGISTER(0xE000EF50u)
+#define DCISW REGISTER(0xE000EF60u)
+
+#define CCR_DATA_CACHE (1u << 16)
+#define CCR_INSTRUCTION_CACHE (1u << 17)
+
+#define BARRIER() __asm volatile("dsb\n\tisb" ::: "memory")
 
 extern uint32_t __stack_top[];
 extern const uint32_t __data_load[];
@@ -31,6 +41,29 @@ static void fault_handler(void)
     for (;;) {
     }
 }
+
+#ifdef BOARD_CACHES
+/* ARMv7-M reference manual, "Cache and branch predictor maintenance": what caches hold after reset
+   is not defined, so they are emptied first. The data cache has 4 ways and lines of 32 bytes. */
+static void switch_caches_on(void)
+{
+    BARRIER();
+    ICIALLU = 0;
+    BARRIER();
+    CCR |= CCR_INSTRUCTION_CACHE;
+    CSSELR = 0;
+    BARRIER();
+    const uint32_t last_set = CCSIDR >> 13 & 0x7FFFu;
+    for (uint32_t set = 0; set <= last_set; set++) {
+        for (uint32_t way = 0; way < 4; way++) {
+            DCISW = way << 30 | set << 5;
+        }
+    }
+    BARRIER();
+    CCR |= CCR_DATA_CACHE;
+    BARRIER();
+}
+#endif
 
 struct vectors {
     void *stack;
@@ -64,7 +97,10 @@ void reset_handler(void)
 #ifdef BOARD_VECTORS
     /* First of all: compilers may use vectors for the loops below. */
     CPACR |= 0xFu << 20;
-    __asm volatile("dsb\n\tisb" ::: "memory");
+    BARRIER();
+#endif
+#ifdef BOARD_CACHES
+    switch_caches_on();
 #endif
     const uint32_t *from = __data_load;
     for (uint32_t *to = __data_start; to < __data_end;) {
