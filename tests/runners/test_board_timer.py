@@ -1,15 +1,21 @@
 """Latency of a simulated board by its own clock, and stretches for an instrument."""
 
+import time
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from qdeploy.benchmark import board_timer
 from qdeploy.benchmark.board_timer import BoardTimer
-from qdeploy.benchmark.meters.instrument import StretchTimer
+from qdeploy.benchmark.meters import Load
+from qdeploy.benchmark.meters.capture import Capture, Pulse, Trace
+from qdeploy.benchmark.meters.instrument import Instrument, StretchTimer
+from qdeploy.benchmark.timing import Estimate
 from qdeploy.errors import QDeployError
 from qdeploy.runners.serial_board import connect
 from qdeploy.runners.serial_ports import BoardPort
-from qdeploy.targets import load_target
+from qdeploy.targets import Power, load_target
 
 BOARD = load_target("nucleo-l4r5zi")
 
@@ -89,3 +95,51 @@ def test_the_board_is_connected_once_and_when_needed(timer, simulated_board):
     timer.close()
     timer.run(1)
     assert len(simulated_board.commands) == 2 * len(heard) + 1
+
+
+class Shunt(Instrument):
+    """An instrument that records the simulated board in true time, current 10 mA while it runs."""
+
+    name = "shunt"
+    title = "Shunt"
+    most_amperes = 1.0
+    inputs = ("D0",)
+    volts_measured = True
+
+    def __init__(self, board):
+        super().__init__()
+        self.board = board
+
+    def found(self):
+        return ["1"]
+
+    @contextmanager
+    def opened(self, device):
+        yield self
+
+    def start(self):
+        self.begun = time.monotonic()
+
+    def stop(self):
+        period = 1e-4
+        times = self.begun + period * np.arange(int((time.monotonic() - self.begun) / period))
+        start, end = self.board.ran or (0.0, 0.0)
+        amperes = np.where((times >= start) & (times < end), 10e-3, 1e-3)
+        pulses = [Pulse(start - 2e-3, start), Pulse(end, end + 2e-3)] if start > self.begun else []
+        trace = Trace(self.begun, period, amperes)
+        watts = Trace(self.begun, period, 3.0 * amperes)
+        return Capture(watts, trace, tuple(pulses), period, 0.0, 0.0)
+
+
+def test_an_instrument_and_a_board_give_the_energy(timer, simulated_board):
+    simulated_board.energy = True
+    simulated_board.latency = 1e-3
+    power = Power(low=1e-3, typical=2e-3, high=3e-3, kind="datasheet", source="a document")
+    load = Load(timer, Estimate(1e-3, 1e-3, 1e-3), 1, 0.6, power)
+    reading = Shunt(simulated_board).measure(load)
+    # The simulation sleeps, and wakes up late: what it drew is what is measured.
+    start, end = simulated_board.ran
+    assert reading.joules.value == pytest.approx(30e-3 * (end - start) / 200, rel=0.1)
+    assert reading.joules.low <= reading.joules.value <= reading.joules.high
+    assert "3 stretches of 200 inferences; window by the pulses on D0" in reading.note
+    assert "idle power 0.003 W" in reading.note

@@ -1,6 +1,7 @@
 """Sessions with a simulated board, and with the firmware's own protocol compiled for the host."""
 
 import os
+import re
 import subprocess
 import termios
 import threading
@@ -13,14 +14,15 @@ import numpy as np
 import pytest
 
 from qdeploy.errors import QDeployError
-from qdeploy.firmware import ModelInterface
+from qdeploy.firmware import ModelInterface, build_firmware
 from qdeploy.firmware.linking import runtime_folder
 from qdeploy.firmware.sources import configuration
 from qdeploy.native import compiler_command
-from qdeploy.runners import RUNNERS, serial_board
+from qdeploy.runners import RUNNERS, qemu, serial_board
 from qdeploy.runners.serial_board import SerialBoardRunner, connect
 from qdeploy.runners.serial_ports import BoardPort
 from qdeploy.targets import McuTarget, load_core, load_target
+from qdeploy.toolchains import TOOLCHAINS
 
 BOARD = load_target("nucleo-l4r5zi")
 
@@ -237,3 +239,39 @@ def test_the_firmwares_own_protocol(toy_interface, firmware, expected):
             process.kill()
             os.close(master)
             os.close(slave)
+
+
+@pytest.fixture(scope="module")
+def emulated_port(tmp_path_factory):
+    """The real firmware in QEMU, at the other end of a pseudo-terminal."""
+    board, tools = load_target("mps2-an386"), TOOLCHAINS["zig"]
+    core = load_core(board.core)
+    if told := qemu.obstacle(board) or tools.obstacle(core):
+        pytest.skip(told)
+    pytest.importorskip("serial")
+    folder = tmp_path_factory.mktemp("emulated")
+    (folder / "toy.h").write_text(HEADER)
+    (folder / "toy.c").write_text(SOURCE)
+    objects = tools.compile(core, [folder / "toy.c"], folder)
+    interface = ModelInterface("toy", 40, 3, "int64")
+    image = build_firmware(board, core, objects, folder, interface, folder, tools)
+    machine = [board.emulator.program, "-machine", board.emulator.machine, "-display", "none"]
+    channel = ["-monitor", "none", "-chardev", "pty,id=uart", "-serial", "chardev:uart"]
+    with subprocess.Popen(
+        [*machine, *channel, "-kernel", str(image.elf)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        # "char device redirected to /dev/pts/3 (label uart)"
+        yield re.search(r"to (\S+)", process.stdout.readline()).group(1)
+        process.kill()
+
+
+def test_the_firmware_itself(emulated_port, toy_interface, expected):
+    artifact = Artifact(toy_interface, board=load_target("mps2-an386"))
+    with SerialBoardRunner(emulated_port, flashing=False).open(artifact) as session:
+        x = samples(3)
+        np.testing.assert_array_equal(session(x), expected(x))
+        done = session.infer(100, 2, timeout=20)
+        assert done.start <= done.end
+        assert done.inference.microseconds > 0
+    with pytest.raises(QDeployError, match="is 'mps2-an386', not 'nucleo-l4r5zi'"):
+        connect(BOARD, toy_interface, BoardPort(emulated_port))

@@ -29,12 +29,15 @@ void board_start(void)
 }
 
 #if BOARD_ENERGY
+#define PULSE_MICROSECONDS 2000u
+
 void board_pulse(void)
 {
-    /* The protocol wants it low for at least one microsecond. */
+    /* The protocol wants it low for at least one microsecond; energy meters look at their inputs
+       every 10 us to 1 ms. Inferences begin when it has risen. */
     REGISTER(board_pulse_pin.low_address) = board_pulse_pin.low_value;
     const uint64_t start = timer_microseconds();
-    while (timer_microseconds() - start < 2) {
+    while (timer_microseconds() - start < PULSE_MICROSECONDS) {
     }
     REGISTER(board_pulse_pin.high_address) = board_pulse_pin.high_value;
 }
