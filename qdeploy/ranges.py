@@ -7,6 +7,7 @@ from typing import Any
 __all__ = [
     "BETA",
     "GAP",
+    "INPUTS",
     "NEURONS",
     "READOUT_BITS",
     "SEED",
@@ -63,6 +64,7 @@ class Range:
 TEST_SIZE = Range(0, 1)
 GAP = Range(0, 1)
 NEURONS = Range(1, whole=True)
+INPUTS = Range(1, whole=True)
 SEED = Range(0, 2**32, whole=True)
 TIME_LIMIT = Range(0, above=True)
 BETA = Range(0, above=True)

@@ -21,6 +21,7 @@ from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.ranges import (
     BETA,
     GAP,
+    INPUTS,
     NEURONS,
     READOUT_BITS,
     SEED,
@@ -59,6 +60,7 @@ class Recipe(BaseModel):
     mode: Literal["certified", "compact"] | None = None
     beta: Annotated[float | Literal["auto"], BeforeValidator(partial(auto_or, BETA))] = "auto"
     neurons: Annotated[int, BeforeValidator(NEURONS)] | None = None
+    inputs: Annotated[int, BeforeValidator(INPUTS)] | None = None
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
@@ -127,6 +129,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         mode=recipe.mode,
         beta=recipe.beta,
         neurons=recipe.neurons,
+        inputs=recipe.inputs,
         gap=recipe.gap,
         time_limit=recipe.time_limit,
         seed=recipe.seed,

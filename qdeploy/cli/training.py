@@ -19,6 +19,7 @@ from qdeploy.cli.terminal import Terminal, pairs, say
 from qdeploy.ranges import (
     BETA,
     GAP,
+    INPUTS,
     NEURONS,
     READOUT_BITS,
     SEED,
@@ -89,7 +90,7 @@ def train(
             metavar="auto|VALUE",
             parser=checked(partial(auto_or, BETA)),
             help="Strength of the penalty; auto chooses it by cross-validation "
-            "(compact: a fixed share, it prices the proof alone).",
+            "(compact: where the proof says most; it does not touch the network).",
         ),
     ] = "auto",
     neurons: Annotated[
@@ -98,6 +99,14 @@ def train(
             metavar="MAX",
             parser=checked(NEURONS),
             help="At most so many neurons, shared by all outputs.",
+        ),
+    ] = None,
+    inputs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MAX",
+            parser=checked(INPUTS),
+            help="At most so many inputs, the most useful ones (compact mode).",
         ),
     ] = None,
     gap: Annotated[
@@ -160,6 +169,7 @@ def train(
             "mode": mode,
             "beta": beta,
             "neurons": neurons,
+            "inputs": inputs,
             "gap": gap,
             "time_limit": time_limit,
             "scaling": scaling,
@@ -184,6 +194,7 @@ def train(
         "gap": certificate.gap,
         "method": certificate.method,
         "neurons": trained.model.network.layers[0].width,
+        "inputs": trained.model.network.inputs,
         "train_score": trained.result.train_score,
         "test_score": trained.test_score,
         "bytes": output.stat().st_size,

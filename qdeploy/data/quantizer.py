@@ -105,6 +105,12 @@ class InputQuantizer:
             scale=quantizer.scale[varying],
         )
 
+    def only(self, chosen: NDArray[np.bool_]) -> "InputQuantizer":
+        """The same for some of the kept features, a mask (d,)."""
+        return replace(
+            self, kept=self.kept[chosen], offset=self.offset[chosen], scale=self.scale[chosen]
+        )
+
     def rescaled(self, factors: NDArray[np.float64]) -> "InputQuantizer":
         """The same with every kept feature `factors` (d,) times as large in integer steps."""
         smallest = float(np.finfo(np.float32).tiny)

@@ -20,9 +20,10 @@ from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import compact_advice
 from qdeploy.training.assembly import build_network, drop_silent, merge
+from qdeploy.training.input_selection import select_inputs
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
-from qdeploy.training.penalised import prove_any_width
+from qdeploy.training.penalised import prove_any_width, telling_penalty
 from qdeploy.training.plan import Plan, plan_search
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import TrainingProblem, lift
@@ -41,7 +42,7 @@ UNTRIED = Choice(scaled=True, ridge=1e-2)
 """What is chosen when no time was left to try anything on held-out rows."""
 RATES = (0.2, 0.05)
 BETA_SHARE = 1e-2
-"""β as a share of the one above which the zero network is optimal, where none is given."""
+"""β of the certified start as a share of the one above which the zero network is optimal."""
 CHOOSING, SEARCHING = 0.4, 0.85
 """Shares of a time limit after which choosing and searching end; the rest is for the proof."""
 PEAKS = (1.0, 0.85, 0.7)
@@ -82,13 +83,16 @@ def train_compact(
     way, choice = search.choose(ways, began + CHOOSING * limit)
     best, complete = search.best(way, choice, began + SEARCHING * limit)
     progress(ProgressEvent("integer readout", 0, None))
-    quantizer = way.rows.quantizer.rescaled(best.scales[:-1])
+    quantizer = best.quantizer.rescaled(best.scales[:-1])
     integers = lift(quantizer.quantize(dataset.features))
-    beta = way.beta
-    penalty = beta * integers.shape[1]
-    problems = [TrainingProblem(integers, column, penalty, loss) for column in targets.T]
+    dimension = integers.shape[1]
+    problems = [TrainingProblem(integers, column, 0.0, loss) for column in targets.T]
     with single_threaded():
         network, readout = _in_integers(problems, best, options.readout_bits)
+        beta = options.beta
+        if beta == "auto":
+            beta = telling_penalty(problems, network, readout) / dimension
+        problems = [replace(problem, penalty=beta * dimension) for problem in problems]
         duals = prove_any_width(problems, network, readout, options.seed, began + limit, progress)
     certificate = certificate_for(problems, duals, network, readout, beta)
     return Fitted(
@@ -169,7 +173,9 @@ class _Search:
         """
         starts = self._starts(way, self._plan.starts, 0)
         running = self._parallel(
-            joblib.delayed(_refined)(way.rows, start, self._width, choice, self._plan, deadline)
+            joblib.delayed(_refined)(
+                way.rows, start, self._width, self._options.inputs, choice, self._plan, deadline
+            )
             for start in starts
         )
         best: Candidate | None = None
@@ -211,9 +217,18 @@ def _objective(candidate: Candidate) -> float:
 
 
 def _refined(
-    rows: Rows, start: Start, width: int, choice: Choice, plan: Plan, deadline: float
+    rows: Rows,
+    start: Start,
+    width: int,
+    inputs: int | None,
+    choice: Choice,
+    plan: Plan,
+    deadline: float,
 ) -> Candidate:
-    return refine(rows, start, width, [choice], plan.effort, deadline)[0]
+    (found,) = refine(rows, start, width, [choice], plan.effort, deadline)
+    if inputs is None:
+        return found
+    return select_inputs(rows, found, inputs, plan.effort, start.seed, deadline)
 
 
 def _held_out(
@@ -242,7 +257,6 @@ def _in_integers(
     found = best.found
     shared = merge(SharedNeurons(found.left, found.right, found.readout.weights / dimension))
     features = problems[0].features(shared.left, shared.right)
-    unpenalised = [replace(problem, penalty=0.0) for problem in problems]
     ridge = best.ridge * dimension**2
 
     def cost(readout: IntegerReadout) -> float:
@@ -256,7 +270,7 @@ def _in_integers(
 
     readout = min(
         (
-            integer_readout(unpenalised, features, shared.weights, bits, ridge=ridge, share=peak)
+            integer_readout(problems, features, shared.weights, bits, ridge=ridge, share=peak)
             for peak in PEAKS
         ),
         key=cost,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
 from qdeploy.errors import QDeployError
-from qdeploy.ranges import BETA, GAP, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
+from qdeploy.ranges import BETA, GAP, INPUTS, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
 from qdeploy.training.losses import losses
 
 __all__ = ["Mode", "Options"]
@@ -29,6 +29,7 @@ class Options:
     mode: Mode | None
     beta: float | Literal["auto"]
     neurons: int | None
+    inputs: int | None
     gap: float | None
     time_limit: float | None
     scaling: Scaling | Literal["auto"]
@@ -47,6 +48,7 @@ class Options:
         checks: list[tuple[str, Callable[[Any], Any]]] = [
             ("beta", partial(auto_or, BETA)),
             ("neurons", NEURONS),
+            ("inputs", INPUTS),
             ("gap", GAP),
             ("time_limit", TIME_LIMIT),
             ("readout_bits", READOUT_BITS),
@@ -71,6 +73,11 @@ class Options:
                 "stops at its width, not at a proof"
             )
 
+        if self.chosen_mode == "certified" and self.inputs is not None:
+            raise QDeployError(
+                "fewer inputs are chosen in the compact mode; say how many neurons (--neurons)"
+            )
+
     @property
     def chosen_mode(self) -> Mode:
         """The mode asked for; by default compact as soon as there is a budget."""
@@ -84,6 +91,7 @@ class Options:
             "mode": self.chosen_mode,
             "loss": self.loss,
             "neurons": self.neurons,
+            "inputs": self.inputs,
             "gap": self.gap,
             "time_limit": self.time_limit,
             "scaling": self.scaling,

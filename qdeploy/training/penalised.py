@@ -8,7 +8,7 @@ import numpy as np
 
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
-from qdeploy.training.bounds import TimeLimitReached
+from qdeploy.training.bounds import TimeLimitReached, norm_bounds
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.output import exact_bound
 from qdeploy.training.problem import TrainingProblem
@@ -16,7 +16,10 @@ from qdeploy.training.proof import DualPoint, prove_dual
 from qdeploy.training.readout import IntegerReadout
 from qdeploy.training.starts import penalised_neurons
 
-__all__ = ["prove_any_width"]
+__all__ = ["prove_any_width", "telling_penalty"]
+
+PENALTIES = np.logspace(-2, 1, 61)
+"""Penalties tried, as shares of the one at which the network's own residual is feasible."""
 
 EXACT_WORK = 2.0**33
 """Sign patterns that may be enumerated over all outputs; beyond, the bound is semidefinite."""
@@ -42,8 +45,7 @@ def prove_any_width(
         deadline: `time.monotonic()` after which only the quick proof is made.
         progress: told of the outputs.
     """
-    inputs = problems[0].integers[:, :-1].astype(np.int8)
-    scores = network.forward(inputs).astype(np.float64) * readout.scale
+    scores = _scores(problems, network, readout)
     exact = exact_bound(problems[0].dimension)
     patterns = len(problems) * 2.0 ** (problems[0].dimension - 1)
     method = exact if exact is not None and patterns <= EXACT_WORK else "sdp"
@@ -57,6 +59,53 @@ def prove_any_width(
         points = [_prove(problem, residual, method, deadline) for residual in residuals]
         duals.append(max(points, key=lambda point: point.value))
     return duals
+
+
+def telling_penalty(
+    problems: Sequence[TrainingProblem], network: QuantizedNetwork, readout: IntegerReadout
+) -> float:
+    """The penalty λ at which the gap of a given network is smallest, by its own residual.
+
+    Any λ gives a true statement: a large one is about small Σ|α|, a small one about the loss alone.
+    Between them lies the one that says most. Only the choice is made in floating point.
+
+    Args:
+        problems: one an output; their penalties do not matter.
+        network: the deployed network.
+        readout: its readout.
+    """
+    scores = _scores(problems, network, readout)
+    step = problems[0].step
+    size = float(np.abs(readout.weights).sum()) * readout.scale / step**2
+    loss, norms, lines, squares = 0.0, [], [], []
+    for k, problem in enumerate(problems):
+        targets = problem.targets
+        loss += problem.loss.value(scores[:, k], targets)
+        integers = problem.loss.round_residual(
+            problem.loss.residual(scores[:, k], targets), targets
+        )
+        proof = norm_bounds["sdp"].prove(problem.integer_matrix(integers))
+        peak = max(float(np.abs(integers).max()), 1.0)
+        residual = integers / peak
+        norms.append(max(proof.norm_bound * step**2 / peak, np.finfo(np.float64).tiny))
+        lines.append(float(targets @ residual))
+        squares.append(max(float(residual @ residual), np.finfo(np.float64).tiny))
+    norm, line, square = (np.array(values) for values in (norms, lines, squares))
+    # The residual itself is the multiple line/square of the direction, where that is its maximum.
+    penalties = PENALTIES * float((norm * np.maximum(line, 0) / square).max() or norm.max())
+    steps = np.minimum(penalties[:, None] / norm, np.maximum(line, 0) / square)
+    bounds = (steps * line - steps**2 * square / 2).sum(axis=1)
+    gaps = 1 - bounds / (loss + penalties * size)
+    return float(penalties[int(gaps.argmin())])
+
+
+def _scores(
+    problems: Sequence[TrainingProblem], network: QuantizedNetwork, readout: IntegerReadout
+) -> FloatArray:
+    """Real scores of the deployed network on the training rows, (n, K)."""
+    inputs = problems[0].integers[:, :-1].astype(np.int8)
+    scores: FloatArray = network.forward(inputs).astype(np.float64) * readout.scale
+    return scores
 
 
 def _prove(

@@ -23,7 +23,17 @@ from qdeploy.training.starts import eliminated
 from qdeploy.training.straight_through import straight_through
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["PATH_SWEEPS", "Candidate", "Choice", "Effort", "Rows", "Start", "refine"]
+__all__ = [
+    "FIRST_RIDGE",
+    "PATH_SWEEPS",
+    "Candidate",
+    "Choice",
+    "Effort",
+    "Rows",
+    "Start",
+    "refine",
+    "scale_in_turn",
+]
 
 SignMatrix = NDArray[np.int8]
 
@@ -57,6 +67,10 @@ class Rows:
     def part(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
         return Rows(self.features[chosen], self.quantizer, self.targets[chosen], self.loss)
+
+    def seen_by(self, quantizer: InputQuantizer) -> "Rows":
+        """The same rows, other inputs."""
+        return Rows(self.features, quantizer, self.targets, self.loss)
 
     def integers(self, scales: FloatArray) -> NDArray[np.int16]:
         """Lifted inputs, int16 (n, d), as the device sees them under scales (d,)."""
@@ -125,19 +139,22 @@ class Candidate:
 
     Attributes:
         choice: how they were trained.
+        quantizer: the inputs that they see, not scaled yet.
         scales: of the inputs, float64 (d,), the constant one last.
         found: neurons and readout; its objective has the ridge of the choice.
         ridge: ρ of that objective, for inputs x̂ / √d.
     """
 
     choice: Choice
+    quantizer: InputQuantizer
     scales: FloatArray
     found: Polished
     ridge: float
 
     def predict(self, rows: Rows) -> FloatArray:
         """Predictions, float64 (n, K), for other rows."""
-        features = rows.problem(self.scales, 1.0).features(self.found.left, self.found.right)
+        problem = rows.seen_by(self.quantizer).problem(self.scales, 1.0)
+        features = problem.features(self.found.left, self.found.right)
         return features @ self.found.readout.weights + self.found.readout.intercepts
 
 
@@ -163,6 +180,40 @@ def refine(
         return _Refinement(rows, start, width, effort, deadline).along(choices)
 
 
+def scale_in_turn(
+    rows: Rows,
+    scales: FloatArray,
+    found: Polished,
+    effort: Effort,
+    generator: np.random.Generator,
+    deadline: float,
+) -> tuple[FloatArray, Polished]:
+    """Scales and polish in turn, as long as they help.
+
+    Args:
+        rows: the training rows.
+        scales: of the inputs, (d,), the constant one last.
+        found: neurons polished at `FIRST_RIDGE` under these scales.
+        effort: how many rounds, and how thorough the polish.
+        generator: source of randomness.
+        deadline: `time.monotonic()` at which to stop.
+    """
+    free = rows.unscaled(FIRST_RIDGE)
+    for _ in range(effort.rounds):
+        if time.monotonic() > deadline:
+            break
+        response = found.readout.response
+        learned = learn_scales(free, found.left, found.right, response, scales, deadline=deadline)
+        problem = rows.problem(learned, FIRST_RIDGE)
+        trial = polish_flips(
+            problem, found.left, found.right, generator, sweeps=effort.sweeps, deadline=deadline
+        )
+        if trial.readout.objective >= found.readout.objective:
+            break
+        scales, found = learned, trial
+    return scales, found
+
+
 class _Refinement:
     """One run of `refine`."""
 
@@ -181,7 +232,9 @@ class _Refinement:
         found = self._polished(problem, *begun, self._effort.sweeps)
         known = {False: (plain, found)}
         if any(choice.scaled for choice in choices):
-            known[True] = self._scaled(plain, found)
+            known[True] = scale_in_turn(
+                self._rows, plain, found, self._effort, self._generator, self._deadline
+            )
         sweeps = PATH_SWEEPS if len(choices) > 1 else self._effort.sweeps
         candidates = []
         for choice in choices:
@@ -189,7 +242,7 @@ class _Refinement:
             problem = self._rows.problem(scales, choice.ridge)
             found = self._polished(problem, found.left, found.right, sweeps)
             known[choice.scaled] = scales, found
-            candidate = Candidate(choice, scales, found, problem.ridge)
+            candidate = Candidate(choice, self._rows.quantizer, scales, found, problem.ridge)
             if self._start.kind == "elimination":
                 candidate = self._at_least(candidate, plain, *begun)
             candidates.append(candidate)
@@ -202,7 +255,7 @@ class _Refinement:
         problem = self._rows.problem(scales, candidate.choice.ridge)
         bare = Polished(left, right, solve_readout(problem, problem.features(left, right)))
         if bare.readout.objective < candidate.found.readout.objective:
-            return Candidate(candidate.choice, scales, bare, problem.ridge)
+            return Candidate(candidate.choice, self._rows.quantizer, scales, bare, problem.ridge)
         return candidate
 
     def _begin(self, problem: SharedProblem) -> tuple[SignMatrix, SignMatrix]:
@@ -225,27 +278,6 @@ class _Refinement:
             steps=self._effort.steps,
             deadline=self._deadline,
         )
-
-    def _scaled(self, scales: FloatArray, found: Polished) -> tuple[FloatArray, Polished]:
-        """Scales and polish in turn, as long as they help."""
-        free = self._rows.unscaled(FIRST_RIDGE)
-        for _ in range(self._effort.rounds):
-            if time.monotonic() > self._deadline:
-                break
-            learned = learn_scales(
-                free,
-                found.left,
-                found.right,
-                found.readout.response,
-                scales,
-                deadline=self._deadline,
-            )
-            problem = self._rows.problem(learned, FIRST_RIDGE)
-            trial = self._polished(problem, found.left, found.right, self._effort.sweeps)
-            if trial.readout.objective >= found.readout.objective:
-                break
-            scales, found = learned, trial
-        return scales, found
 
     def _polished(
         self, problem: SharedProblem, left: SignMatrix, right: SignMatrix, sweeps: int

@@ -33,6 +33,7 @@ def train(
     mode: Mode | None = None,
     beta: float | Literal["auto"] = "auto",
     neurons: int | None = None,
+    inputs: int | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
     scaling: Scaling | Literal["auto"] = "auto",
@@ -54,9 +55,10 @@ def train(
         mode: "certified" (any width, a proof) or "compact" (the best of a given number of neurons
             that all outputs share); by default compact as soon as `neurons` is given.
         beta: λ = beta·d is the price of Σ|α|; "auto" chooses it by cross-validation
-            (in the compact mode it is a fixed share of the largest useful one: there it prices
-            the proof, not the network).
+            (in the compact mode, where it prices the proof and not the network, the one with the
+            smallest gap).
         neurons: at most so many neurons; the certificate still speaks of any width.
+        inputs: at most so many inputs, the most useful ones (compact mode).
         gap: stop once this gap is proven (certified mode).
         time_limit: seconds; what is best then is returned with the bound proven until then.
         scaling: "feature" or "tensor", see `InputQuantizer.fit`; "auto" lets cross-validation
@@ -80,6 +82,7 @@ def train(
         mode=mode,
         beta=beta,
         neurons=neurons,
+        inputs=inputs,
         gap=gap,
         time_limit=time_limit,
         scaling=scaling,

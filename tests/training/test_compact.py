@@ -159,3 +159,19 @@ def test_ridge_holds_the_integer_readout_back():
     objective = float(loss) + 0.5 * ridge * weights @ weights
     best = solve_readout(shared, features).objective
     assert best <= objective <= best * 1.001
+
+
+def test_fewer_inputs_are_chosen(cancer):
+    result = train(cancer, neurons=3, inputs=4, scaling="feature", jobs=1)
+    assert result.network.inputs == result.model.quantizer.kept.size == 4
+    assert result.train_score > 0.9
+    assert certify(result.model, cancer).holds
+
+
+def test_inputs_that_say_nothing_go_first():
+    random = np.random.default_rng(0)
+    features = random.standard_normal((200, 8))
+    target = features[:, 2] * features[:, 5] > 0
+    result = train(features, target, neurons=2, inputs=2, scaling="feature", jobs=1)
+    assert result.model.quantizer.kept.tolist() == [2, 5]
+    assert result.train_score > 0.9
