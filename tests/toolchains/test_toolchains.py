@@ -92,7 +92,7 @@ def test_objects_and_archives_do_not_depend_on_their_folder(toolchain, name, tmp
     core = load_core(name)
     usable(toolchain, core)
     made = []
-    for folder in (tmp_path / "a", tmp_path / "longer" / "b"):
+    for folder in (tmp_path / "a", tmp_path / "with blanks, and commas" / "b"):
         sources = [write(folder, HELPERS, "one.c"), write(folder, "int f;\n", "two.c")]
         objects = toolchain.compile(core, sources, folder / "objects")
         assert [path.name for path in objects] == ["one.o", "two.o"]
@@ -102,7 +102,10 @@ def test_objects_and_archives_do_not_depend_on_their_folder(toolchain, name, tmp
     assert made[0] == made[1]
 
 
-def test_archives_link(toolchain, tmp_path):
+def test_archives_link(toolchain, tmp_path, monkeypatch):
+    tmp_path = tmp_path / "with blanks, and commas"
+    tmp_path.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     core = load_core("cortex-m3")
     usable(toolchain, core)
     objects = toolchain.compile(core, [write(tmp_path, HELPERS)], tmp_path)
