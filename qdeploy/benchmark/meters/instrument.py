@@ -136,7 +136,7 @@ class Instrument(Meter):
         """
 
     def obstacle(self) -> str | None:
-        """Works where exactly one is connected, or the one that the wiring names."""
+        """Works where one is connected (or the one of the wiring), and the volts are known."""
         try:
             self._chosen()
         except QDeployError as error:
@@ -149,12 +149,9 @@ class Instrument(Meter):
         Raises:
             QDeployError: the instrument or the board does not work, or the recording is of no use.
         """
-        if self.wiring.volts is None and not self.volts_measured:
-            raise QDeployError(
-                f"{self.title} does not measure the voltage; state the volts of the supply"
-            )
+        device = self._chosen()
         calls = max(1, math.ceil(load.seconds / REPEATS / load.latency.value))
-        with self.opened(self._chosen()) as recorder:
+        with self.opened(device) as recorder:
             if isinstance(load.timer, StretchTimer):
                 load.timer.prepare()
             idle = self._idle(recorder)
@@ -173,6 +170,10 @@ class Instrument(Meter):
 
     def _chosen(self) -> str:
         devices = self.found()
+        if devices and self.wiring.volts is None and not self.volts_measured:
+            raise QDeployError(
+                f"the {self.title} does not measure the voltage; state the volts of the supply"
+            )
         if self.wiring.device is not None:
             matching = [each for each in devices if each.endswith(self.wiring.device)]
             if len(matching) != 1:

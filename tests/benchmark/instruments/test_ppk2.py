@@ -206,6 +206,7 @@ def test_volts_that_it_cannot_give(meter, bench, volts):
 def test_it_cannot_do_without_volts(meter, bench):
     with pytest.raises(QDeployError, match="does not measure the voltage; state the volts"):
         meter.wired(Wiring()).measure(bench.load())
+    assert "state the volts" in meter.wired(Wiring()).obstacle()
 
 
 def test_a_kit_with_two_ports_is_one(meter, ports):
@@ -213,7 +214,7 @@ def test_a_kit_with_two_ports_is_one(meter, ports):
     assert meter.obstacle() is None
     ports.append(port("/dev/ttyACM7", "DEF", "1-3:1.1"))
     assert "several of Power Profiler Kit II are connected" in meter.obstacle()
-    assert meter.wired(Wiring(device="ttyACM7")).obstacle() is None
+    assert meter.wired(Wiring(3.0, device="ttyACM7")).obstacle() is None
     ports[:] = ports[2:4]
     assert meter.obstacle() == "no Power Profiler Kit II is connected"
 
