@@ -35,13 +35,19 @@ class BoardTimer:
     Args:
         open_board: connects to the board.
         x: input (d,) of all inferences; the time must not depend on it.
+        seconds: roughly, of one inference; a reply that takes twice as long is waited for.
     """
 
-    def __init__(self, open_board: Callable[[], BoardSession], x: NDArray[np.int8]) -> None:
+    def __init__(
+        self,
+        open_board: Callable[[], BoardSession],
+        x: NDArray[np.int8],
+        seconds: float = _SHORTEST,
+    ) -> None:
         self._open_board = open_board
         self._x = x
         self._session: BoardSession | None = None
-        self._seconds = _SHORTEST
+        self._seconds = seconds
 
     def prepare(self) -> None:
         """Connect and send the input."""

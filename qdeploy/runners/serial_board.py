@@ -8,6 +8,8 @@ end.
 import itertools
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from qdeploy.runners.qemu import FirmwareArtifact
 from qdeploy.runners.serial_ports import BoardPort, SerialStream, find_port
 from qdeploy.targets import McuTarget
 
-__all__ = ["BoardSession", "SerialBoardRunner", "TimedInference", "connect"]
+__all__ = ["BoardArtifact", "BoardSession", "SerialBoardRunner", "TimedInference", "connect"]
 
 _START_SECONDS = 6.0
 """What a board gets to start: flash programs let it go before it is up."""
@@ -31,6 +33,14 @@ _BUFFERED_CHARACTERS = 32
 """Largest buffer of a serial port of a microcontroller, which may still be full of lines."""
 _BITS = 10
 """A character on the line: start, 8 data bits, stop."""
+
+
+class BoardArtifact(FirmwareArtifact, Protocol):
+    """What the runner needs to know of an artifact."""
+
+    @property
+    def energy_firmware_elf(self) -> Path | None:
+        """The firmware that pulses a pin in place of time stamps, where it was built."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,7 @@ class SerialBoardRunner:
     Args:
         port: name of the serial port; by default the only one with a debug probe behind it.
         flashing: whether to flash first; otherwise the firmware must be there.
-        energy: whether the firmware is an energy build.
+        energy: whether to flash the energy build, or whether it is there.
     """
 
     name = "board"
@@ -193,7 +203,7 @@ class SerialBoardRunner:
         self._flashing = flashing
         self._energy = energy
 
-    def open(self, artifact: FirmwareArtifact) -> BoardSession:
+    def open(self, artifact: BoardArtifact) -> BoardSession:
         """Flash and connect.
 
         Raises:
@@ -202,12 +212,18 @@ class SerialBoardRunner:
         """
         port = find_port(self._port)
         if self._flashing:
-            if artifact.firmware_elf is None:
-                raise QDeployError(
-                    f"the artifact has no firmware for {artifact.board.name}; compile it again"
-                )
-            flash(artifact.board, artifact.firmware_elf, port.serial_number)
+            flash(artifact.board, self._firmware(artifact), port.serial_number)
         return connect(artifact.board, artifact.interface, port, energy=self._energy)
+
+    def _firmware(self, artifact: BoardArtifact) -> Path:
+        firmware = artifact.energy_firmware_elf if self._energy else artifact.firmware_elf
+        if firmware is None:
+            build = "energy build of its firmware" if self._energy else "firmware"
+            raise QDeployError(
+                f"the artifact has no {build} for {artifact.board.name}; compile it again for a "
+                f"target with {'a [pulse] and ' if self._energy else ''}a [uart] table"
+            )
+        return firmware
 
 
 RUNNERS.register(SerialBoardRunner.name)(SerialBoardRunner())

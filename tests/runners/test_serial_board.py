@@ -31,6 +31,7 @@ BOARD = load_target("nucleo-l4r5zi")
 class Artifact:
     interface: ModelInterface
     firmware_elf: Path | None = None
+    energy_firmware_elf: Path | None = None
     board: McuTarget = BOARD
 
 
@@ -177,6 +178,15 @@ def test_the_runner_takes_a_port_and_what_is_flashed(simulated_board, toy_interf
     assert flashed == []
     with pytest.raises(QDeployError, match="no firmware for nucleo-l4r5zi; compile it again"):
         SerialBoardRunner(simulated_board.port).open(Artifact(toy_interface))
+
+
+def test_the_energy_build_is_another_firmware(simulated_board, toy_interface, flashed):
+    runner = SerialBoardRunner(simulated_board.port, energy=True)
+    runner.open(Artifact(toy_interface, Path("a.elf"), Path("energy.elf"))).close()
+    assert [firmware for _, firmware, _ in flashed] == [Path("energy.elf")]
+    assert termios.tcgetattr(simulated_board.slave)[5] == termios.B9600
+    with pytest.raises(QDeployError, match=r"no energy build .* with a \[pulse\]"):
+        runner.open(Artifact(toy_interface, Path("a.elf")))
 
 
 HEADER = """

@@ -8,13 +8,13 @@ stamps). Figures are gross; the idle power is stated beside them.
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Protocol, Self, runtime_checkable
 
-from qdeploy.benchmark.meters import EnergyReading, Load, Meter
+from qdeploy.benchmark.meters import METERS, EnergyReading, Load, Meter
 from qdeploy.benchmark.meters.capture import (
     Capture,
     Stretch,
@@ -26,7 +26,14 @@ from qdeploy.benchmark.meters.capture import (
 from qdeploy.benchmark.timing import Estimate, Timer
 from qdeploy.errors import QDeployError
 
-__all__ = ["Instrument", "Recorder", "StretchTimer", "Wiring", "driver_errors"]
+__all__ = [
+    "Instrument",
+    "Recorder",
+    "StretchTimer",
+    "Wiring",
+    "choose_instrument",
+    "driver_errors",
+]
 
 REPEATS = 3
 IDLE_SECONDS = 0.5
@@ -212,6 +219,30 @@ class Instrument(Meter):
         window = find_window(capture, stretch, self.inputs[self.wiring.timing_input])
         joules = energy(capture, window, most_amperes=self.most_amperes)
         return Estimate(joules.value / calls, joules.low / calls, joules.high / calls), window
+
+
+def choose_instrument(
+    names: Sequence[str], wiring: Wiring
+) -> tuple[Instrument | None, tuple[str, ...]]:
+    """The first instrument that works here, or None, and why those before it were passed over.
+
+    Args:
+        names: meters in order of preference; those that are no instruments are not looked at.
+        wiring: how it is connected.
+    """
+    reasons: list[str] = []
+    for meter in (METERS[name] for name in names):
+        if isinstance(meter, Instrument):
+            try:
+                instrument = meter.wired(wiring)
+                obstacle = instrument.obstacle()
+            except QDeployError as error:
+                obstacle = str(error)
+            else:
+                if obstacle is None:
+                    return instrument, tuple(reasons)
+            reasons.append(f"{meter.name}: {obstacle}")
+    return None, tuple(reasons)
 
 
 def _run(timer: Timer, calls: int) -> Stretch:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qdeploy.benchmark.meters import METERS
-from qdeploy.benchmark.meters.instrument import Wiring
+from qdeploy.benchmark.meters.instrument import Wiring, choose_instrument
 from qdeploy.errors import QDeployError
 
 UNIT = 10  # microamperes
@@ -217,6 +217,20 @@ def test_a_kit_with_two_ports_is_one(meter, ports):
     assert meter.wired(Wiring(3.0, device="ttyACM7")).obstacle() is None
     ports[:] = ports[2:4]
     assert meter.obstacle() == "no Power Profiler Kit II is connected"
+
+
+def test_the_first_instrument_that_works_is_chosen(meter, ports, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyjoulescope_driver", None)
+    names = ["estimate", "joulescope", "ppk2", "rapl"]
+    chosen, reasons = choose_instrument(names, Wiring(3.0, timing_input=4))
+    assert chosen.name == "ppk2"
+    assert chosen.wiring.timing_input == 4
+    assert len(reasons) == 1
+    assert reasons[0].startswith("joulescope: Joulescope has no timing input 4; it has IN0")
+    chosen, reasons = choose_instrument(names, Wiring())
+    assert chosen is None
+    assert "pip install" in reasons[0]
+    assert "state the volts" in reasons[1]
 
 
 def test_without_the_package(monkeypatch):
