@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from qdeploy.benchmark.peers import Size
 
 if TYPE_CHECKING:
-    from qdeploy.compiler import Artifact
+    from qdeploy.compiler.families.cpu import LibraryArtifact
 
 __all__ = ["artifact_sizes"]
 
 
-def artifact_sizes(artifact: "Artifact") -> Mapping[str, Size]:
+def artifact_sizes(artifact: "LibraryArtifact") -> Mapping[str, Size]:
     """Code, weights and scratch by metric name."""
     memory = artifact.manifest.memory
     return {

@@ -15,7 +15,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from qdeploy.compiler import Artifact
+    from qdeploy.compiler.families.cpu import LibraryArtifact
 
 __all__ = [
     "NATIVE",
@@ -53,7 +53,7 @@ class Subject:
     native: dict[int, Native]
 
 
-def make_context(artifact: "Artifact", dataset: tuple[Dataset, Dataset] | None) -> Context:
+def make_context(artifact: "LibraryArtifact", dataset: tuple[Dataset, Dataset] | None) -> Context:
     """The rows that calls take in turn: of the test set, or random where there is none.
 
     Args:

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from qdeploy.compiler.artifact import Artifact
+from qdeploy.compiler.families import Goal, Options
 
 if TYPE_CHECKING:
     from qdeploy.compiler.compilation import compile_model
 
-__all__ = ["Artifact", "compile_model"]
+__all__ = ["Artifact", "Goal", "Options", "compile_model"]
 
 
 def __getattr__(name: str) -> Any:

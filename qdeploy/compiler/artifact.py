@@ -1,25 +1,20 @@
 """A compiled model: a folder that describes itself, and ways to call what is in it."""
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler.manifest import Manifest, read_manifest
 from qdeploy.model import Model
-from qdeploy.runners import RUNNERS, Session
+from qdeploy.runners import Session
 
-if TYPE_CHECKING:
-    from qdeploy.runners.vm import MachineSession
-
-__all__ = ["ENTRY_FILE", "KERNEL_FILE", "MODEL_FILE", "MODULE_FILE", "Artifact", "header_file"]
+__all__ = ["MODEL_FILE", "Artifact", "header_file"]
 
 MODEL_FILE = "model.onnx"
-MODULE_FILE = "module.so"
-KERNEL_FILE = "kernels.o"
-ENTRY_FILE = "entry.c"
 
 
 def header_file(name: str) -> str:
@@ -27,7 +22,7 @@ def header_file(name: str) -> str:
     return f"{name}.h"
 
 
-class Artifact:
+class Artifact(ABC):
     """A compiled model, opened.
 
     Args:
@@ -37,19 +32,30 @@ class Artifact:
     Use `Artifact.load` to open a folder.
     """
 
+    manifest: Manifest
+
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
 
-    @classmethod
-    def load(cls, folder: str | Path) -> "Artifact":
-        """Open an artifact folder.
+    @staticmethod
+    def load(folder: str | Path) -> "Artifact":
+        """Open an artifact folder, of whatever family.
 
         Raises:
             QDeployError: it is no artifact folder, or a file in it was changed or lost.
         """
+        from qdeploy.compiler.families import FAMILIES
+
         path = Path(folder)
-        return cls(path, read_manifest(path))
+        kinds = {family.name: family.manifest for family in FAMILIES.values()}
+        manifest = read_manifest(path, kinds)
+        return FAMILIES[manifest.family].artifact(path, manifest)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, and prefix of its C names."""
+        return self.manifest.name
 
     @property
     def target(self) -> str:
@@ -57,30 +63,9 @@ class Artifact:
         return self.manifest.target
 
     @property
-    def form(self) -> str:
-        """Kernel form for one sample, and the one for batches where it is another."""
-        single, batch = self.manifest.plan.single.form, self.manifest.plan.batch.form
-        return single if single == batch else f"{single} (batches: {batch})"
-
-    @property
     def verified(self) -> int:
         """Number of samples on which every implementation gave equal bits."""
         return self.manifest.verified
-
-    @property
-    def flash_bytes(self) -> int:
-        """Bytes of code and read-only data of the C library."""
-        return self.manifest.memory.code + self.manifest.memory.constants
-
-    @property
-    def ram_bytes(self) -> int:
-        """Bytes of working memory and writable data of the C library."""
-        return self.manifest.memory.scratch + self.manifest.memory.writable
-
-    @property
-    def library(self) -> Path:
-        """The shared library with the C interface."""
-        return self.folder / f"lib{self.manifest.name}.so"
 
     @property
     def header(self) -> Path:
@@ -88,9 +73,29 @@ class Artifact:
         return self.folder / header_file(self.manifest.name)
 
     @property
-    def module(self) -> Path:
-        """The module for TVM's Relax virtual machine."""
-        return self.folder / MODULE_FILE
+    @abstractmethod
+    def form(self) -> str:
+        """Kernel form, in words."""
+
+    @property
+    @abstractmethod
+    def flash_bytes(self) -> int:
+        """Bytes of code and read-only data."""
+
+    @property
+    @abstractmethod
+    def ram_bytes(self) -> int:
+        """Bytes of working memory and writable data."""
+
+    @property
+    @abstractmethod
+    def library(self) -> Path:
+        """The library with the C interface."""
+
+    @property
+    @abstractmethod
+    def _session(self) -> Session:
+        """The compiled code, ready to be called."""
 
     @cached_property
     def model(self) -> Model:
@@ -99,35 +104,16 @@ class Artifact:
 
         return onnx.load(self.folder / MODEL_FILE)
 
-    @cached_property
-    def _host(self) -> Session:
-        return RUNNERS["host"].open(self)
-
-    @cached_property
-    def _machine(self) -> "MachineSession":
-        from qdeploy.runners.vm import MachineSession
-
-        return MachineSession(self.module, self.manifest.inputs)
-
-    @property
-    def vm(self) -> Any:
-        """TVM's Relax virtual machine with the compiled module loaded."""
-        return self._machine.machine
-
     def scores(self, features: NDArray[Any]) -> NDArray[np.integer]:
-        """Integer scores (n, K) through the C library.
+        """Integer scores (n, K) through the compiled code.
 
         Args:
             features: int8 inputs (n, d), or raw features (n, D) for a model with a quantiser.
         """
-        return self._host(self._inputs(features))
-
-    def vm_scores(self, features: NDArray[Any]) -> NDArray[np.integer]:
-        """Integer scores (n, K) through the Relax virtual machine; features as in `scores`."""
-        return self._machine(self._inputs(features))
+        return self._session(self._inputs(features))
 
     def run(self, features: NDArray[Any]) -> NDArray[np.generic]:
-        """Predictions through the C library: labels (n,), or numbers (n,) or (n, K)."""
+        """Predictions through the compiled code: labels (n,), or numbers (n,) or (n, K)."""
         return self.model.interpret(self.scores(features))
 
     def _inputs(self, features: NDArray[Any]) -> NDArray[np.int8]:

@@ -1,75 +1,45 @@
 """What an artifact folder says of itself, and the checks when one is opened."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qdeploy.errors import QDeployError
+from qdeploy.model import Model
 
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST",
     "CertificateSummary",
-    "ChoiceTable",
+    "Count",
     "Manifest",
-    "Memory",
-    "PlanTable",
+    "Table",
+    "common_fields",
     "digest",
+    "digests",
     "read_manifest",
 ]
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 MANIFEST = "manifest.json"
 
 Count = Annotated[int, Field(ge=0)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+FileName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
+]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A part of a manifest: no unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Memory(_Table):
-    """Bytes that the C library needs.
-
-    Attributes:
-        code: machine instructions.
-        constants: read-only data.
-        scratch: stack that the larger of the two functions needs for working memory.
-        writable: static writable data.
-    """
-
-    code: Count
-    constants: Count
-    scratch: Count
-    writable: Count
-
-
-class ChoiceTable(_Table):
-    """One form for one use, as `qdeploy.compiler.plan.Choice`."""
-
-    form: str
-    tile: Annotated[int, Field(ge=1)]
-    accumulators: dict[str, str]
-    operations: dict[str, float]
-    cycles: float
-    weight_bytes: Count
-    scratch_bytes: Count
-
-
-class PlanTable(_Table):
-    """The plan, as `qdeploy.compiler.plan.Plan`."""
-
-    instruction_set: str
-    single: ChoiceTable
-    batch: ChoiceTable
-    rejected: dict[str, str]
-
-
-class CertificateSummary(_Table):
+class CertificateSummary(Table):
     """The certificate in figures; the proof itself is in the model file."""
 
     objective: float
@@ -80,11 +50,12 @@ class CertificateSummary(_Table):
     penalty: float
 
 
-class Manifest(_Table):
-    """All that an artifact folder says of itself.
+class Manifest(Table):
+    """What every artifact folder says of itself; families add what is theirs.
 
     Attributes:
         format: version of this layout.
+        family: of the target.
         name: name of the model, and prefix of the C names.
         target: name of the target.
         triple: LLVM triple of the code.
@@ -96,13 +67,12 @@ class Manifest(_Table):
         neurons: neurons of the quadratic layer.
         score_type: C type of a score without the _t.
         scale: real value of one unit of a score.
-        memory: bytes.
-        plan: forms, widths, counted operations.
         verified: samples on which every implementation gave equal bits.
         certificate: figures of the certificate, if there is one.
     """
 
-    format: Literal[1]
+    format: Literal[2]
+    family: str
     name: str
     target: str
     triple: str
@@ -114,10 +84,44 @@ class Manifest(_Table):
     neurons: Annotated[int, Field(ge=1)]
     score_type: Literal["int32", "int64"]
     scale: float
-    memory: Memory
-    plan: PlanTable
     verified: Count
     certificate: CertificateSummary | None
+
+
+def common_fields(model: Model, verified: int) -> dict[str, Any]:
+    """The fields of a manifest that are the model's."""
+    network, certificate = model.network, model.certificate
+    summary = None
+    if certificate is not None:
+        summary = CertificateSummary(
+            objective=certificate.objective,
+            bound=certificate.bound,
+            gap=certificate.gap,
+            method=certificate.method,
+            loss=certificate.loss,
+            penalty=certificate.penalty,
+        )
+    return {
+        "format": FORMAT_VERSION,
+        "name": model.name,
+        "inputs": network.inputs,
+        "outputs": network.outputs,
+        "neurons": network.layers[0].width,
+        "score_type": network.score_dtype,
+        "scale": model.scale,
+        "verified": verified,
+        "certificate": summary,
+    }
+
+
+class _Family(BaseModel):
+    """The two keys that tell how to read the others."""
+
+    format: Literal[2]
+    family: str
+
+
+ManifestT = TypeVar("ManifestT", bound=Manifest)
 
 
 def digest(path: Path) -> str:
@@ -126,8 +130,18 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest(path) for path in files}
+
+
+def read_manifest(folder: Path, kinds: Mapping[str, type[ManifestT]]) -> ManifestT:
     """The manifest of an artifact folder, after checking every file against it.
+
+    Args:
+        folder: the artifact folder.
+        kinds: the type of the manifest, by family.
 
     Raises:
         QDeployError: no artifact folder, one of another format, or a damaged one.
@@ -143,7 +157,12 @@ def read_manifest(folder: Path) -> Manifest:
     except UnicodeDecodeError:
         raise QDeployError(f"{path} is damaged: it is not UTF-8 text; compile again") from None
     try:
-        manifest = Manifest.model_validate_json(text)
+        family = _Family.model_validate_json(text)
+        if family.family not in kinds:
+            raise QDeployError(
+                f"{path}: family {family.family!r} is not known to this qdeploy; compile again"
+            )
+        manifest = kinds[family.family].model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

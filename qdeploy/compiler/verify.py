@@ -1,7 +1,7 @@
 """Proof by trial that every implementation gives the bits of the network's numpy meaning.
 
-Compared: onnxruntime on the model file, TVM's virtual machine, and both functions of the C
-library, on random inputs, extreme ones, the worst cases of every neuron, and given real ones.
+Implementations are compared on random inputs, extreme ones, the worst cases of every neuron, and
+given real ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,17 @@ from qdeploy.errors import QDeployError
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.runners.host import LibrarySession
-from qdeploy.runners.vm import MachineSession
 
-__all__ = ["Implementation", "onnxruntime_session", "trial_inputs", "verify"]
+__all__ = [
+    "Implementation",
+    "compare",
+    "library_batch",
+    "library_single",
+    "onnxruntime_implementation",
+    "onnxruntime_session",
+    "trial_inputs",
+    "verify",
+]
 
 Int8Array = NDArray[np.int8]
 Integer = TypeVar("Integer", bound=np.integer)
@@ -96,7 +104,8 @@ def onnxruntime_session(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
-def _onnxruntime(network: QuantizedNetwork, path: Path) -> Implementation:
+def onnxruntime_implementation(network: QuantizedNetwork, path: Path) -> Implementation:
+    """Onnxruntime on the model file of an artifact."""
     proto = onnx.load(path)
     session = onnxruntime_session(proto)
 
@@ -129,7 +138,7 @@ def _unaligned(array: NDArray[Integer], offset: int) -> NDArray[Integer]:
     return view
 
 
-def _library_batch(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
+def library_batch(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
     """The batch function in pieces of odd sizes, from addresses without alignment."""
 
     def run(x: Int8Array) -> NDArray[np.integer]:
@@ -154,7 +163,7 @@ def _empty_scores(network: QuantizedNetwork, rows: int, number: int) -> NDArray[
     return _unaligned(empty, empty.itemsize * (1 + number % 7))
 
 
-def _library_single(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
+def library_single(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
     """The single-sample function, from addresses without alignment."""
 
     def run(x: Int8Array) -> NDArray[np.integer]:
@@ -170,9 +179,7 @@ def _library_single(library: LibrarySession, network: QuantizedNetwork) -> Imple
 
 def verify(
     network: QuantizedNetwork,
-    model_file: Path,
-    library: LibrarySession,
-    machine: MachineSession,
+    implementations: Sequence[Implementation],
     real: Int8Array | None = None,
     progress: Progress = silent,
 ) -> int:
@@ -180,9 +187,7 @@ def verify(
 
     Args:
         network: the meaning.
-        model_file: the ONNX file of the artifact.
-        library: the loaded C library.
-        machine: the loaded Relax module.
+        implementations: what to compare.
         real: int8 inputs from data (n, d).
         progress: told of every implementation.
 
@@ -193,12 +198,6 @@ def verify(
         QDeployError: an implementation differs; it and the layer are named.
     """
     x = trial_inputs(network, real)
-    implementations: Sequence[Implementation] = (
-        _onnxruntime(network, model_file),
-        Implementation("TVM's virtual machine", machine),
-        _library_batch(library, network),
-        _library_single(library, network),
-    )
     expected = network.forward(x)
     for number, implementation in enumerate(implementations):
         progress(ProgressEvent(f"verify {implementation.name}", number, len(implementations)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from qdeploy.emulation.added import decode_added
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Core
 
@@ -72,6 +73,7 @@ _NEEDS = {
 }
 """Classes that only cores with an extension have."""
 
+_HIGH = {13: "sp", 14: "lr", 15: "zero"}
 _MULTIPLE = ("load_multiple", "store_multiple")
 _REGISTER = re.compile(r"\b(?:r\d+|sp|lr|pc|ra|gp|tp|[ast]\d+|zero)\b")
 
@@ -138,7 +140,18 @@ class Decoder:
             place += size
         return found
 
+    def first(self, code: bytes, address: int) -> Instruction:
+        """The instruction that some bytes begin with, whatever follows it."""
+        size = self._size(int.from_bytes(code[:2], "little"))
+        return self.block(code[:size], address)[0]
+
     def _decode(self, code: bytes, address: int) -> Instruction:
+        if self._core.triple.startswith("thumbv8.1m") and (added := decode_added(code)):
+            names = [f"r{number}" if number < 13 else _HIGH[number] for number in added.sources]
+            target = frozenset() if added.target is None else frozenset({f"r{added.target}"})
+            text = f"{added.name} {', '.join(names)}"
+            none: frozenset[str] = frozenset()
+            return Instruction(added.kind, 4, 0, frozenset(names), none, target, text)
         raw = next(self._engine.disasm(code, address), None)
         if raw is None:
             raise QDeployError(

@@ -246,7 +246,7 @@ class Machine:
             counter = engine.program_counter
             if self._anywhere:
                 # Only loads and stores of one register may be anywhere.
-                instruction = decoder.block(self.read(counter, 4), counter)[0]
+                instruction = decoder.first(self.read(counter, 4), counter)
                 if instruction.kind in ("load", "store"):
                     return
             engine.stop(f"accesses {size} bytes at {address:#010x}, which is not aligned")

@@ -21,7 +21,7 @@ from qdeploy.model import Model
 from qdeploy.registry import Registry
 
 if TYPE_CHECKING:
-    from qdeploy.compiler import Artifact
+    from qdeploy.compiler.families.cpu import LibraryArtifact
 
 __all__ = ["PEERS", "Context", "Native", "Peer", "Prepared", "Size"]
 
@@ -41,7 +41,7 @@ class Context:
     """
 
     model: Model
-    artifact: "Artifact"
+    artifact: "LibraryArtifact"
     inputs: NDArray[np.int8]
     features: NDArray[np.float64] | None = None
     train: Dataset | None = None

@@ -219,16 +219,18 @@ class _StraightLineKernel:
             for place in range(0, len(neurons), 2)
         ]
         wide: dict[int, tuple[Any, Any]] = {}
+        in_halves = len(self._segments) == 1 and self._arithmetic.words == 1 and self._inside
         for number, segment in enumerate(self._segments):
             accumulators = [self._initial(pair, first=number == 0) for pair in pairs]
             self._add_inputs(operands, segment, pairs, accumulators)
             for pair, sums in zip(pairs, accumulators, strict=True):
                 halves = self._halves(sums)
-                if len(self._segments) == 1 and self._arithmetic.words == 1 and self._inside:
-                    wide.update({neuron: halves[h] for h, neuron in reversed([*enumerate(pair)])})
-                    continue
-                for half, neuron in reversed([*enumerate(pair)]):
-                    values = [self._widen(word, half) for word, half in halves[half]]
+                # An odd last neuron stands in both halves; one is enough.
+                for half, neuron in enumerate(dict.fromkeys(pair)):
+                    if in_halves:
+                        wide[neuron] = halves[half]
+                        continue
+                    values = [self._widen(word, place) for word, place in halves[half]]
                     if number:
                         values = [
                             tir.bind(a + b) for a, b in zip(wide[neuron], values, strict=True)

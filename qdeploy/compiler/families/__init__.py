@@ -1,0 +1,74 @@
+"""Families of targets as the compiler sees them: what an artifact holds, and how it is built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.compiler.artifact import Artifact
+from qdeploy.compiler.manifest import Manifest
+from qdeploy.model import Model
+from qdeploy.progress import Progress
+from qdeploy.registry import Registry
+from qdeploy.targets import Target
+
+__all__ = ["FAMILIES", "Family", "Goal", "Options"]
+
+Goal = Literal["speed", "size", "balanced"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may ask of the compiler; None, or False, where nothing was asked.
+
+    Attributes:
+        optimize: fewest cycles, least flash, or the least product of both.
+        max_flash: bytes of flash that the model may take.
+        max_ram: bytes of RAM that the model may take, its stack, input and output included.
+        toolchain: C compiler of a bare-metal target.
+        front: whether raw features are taken too.
+    """
+
+    optimize: Goal | None = None
+    max_flash: int | None = None
+    max_ram: int | None = None
+    toolchain: str | None = None
+    front: bool = False
+
+
+class Family(Protocol):
+    """A family of targets.
+
+    Attributes:
+        name: as in target files.
+        manifest: type of its manifests.
+        artifact: type of its artifacts.
+    """
+
+    name: str
+
+    @property
+    def manifest(self) -> type[Manifest]: ...  # noqa: D102 (described above, as the next)
+    @property
+    def artifact(self) -> type[Artifact]: ...  # noqa: D102
+
+    def build(
+        self,
+        model: Model,
+        target: Target,
+        folder: Path,
+        options: Options,
+        real: NDArray[np.int8] | None,
+        progress: Progress,
+    ) -> Manifest:
+        """Fill an empty folder and give its manifest, which is not written yet.
+
+        Raises:
+            QDeployError: the target or an option does not suit, or an implementation differs.
+        """
+        ...
+
+
+FAMILIES: Registry[Family] = Registry("family of targets", __name__)

@@ -1,0 +1,158 @@
+"""Which form computes what on a microcontroller: counted, in the emulator, and chosen.
+
+Every form that can compute the network is written out. Those that a first look shows far behind are
+left out; the others are compiled for the core, linked, and their instructions counted exactly.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from qdeploy.compiler.families import Goal, Options
+from qdeploy.compiler.mcu.forms import FORMS
+from qdeploy.compiler.mcu.kernel import McuKernel, kernel_functions
+from qdeploy.compiler.mcu.steps import predict
+from qdeploy.compiler.mcu.variant import Variant
+from qdeploy.errors import QDeployError
+from qdeploy.network import QuantizedNetwork
+
+__all__ = ["McuPlan", "choose", "shortlist"]
+
+_FAR_BEHIND = {"speed": 2.5, "size": 2.5, "balanced": 4.0}
+"""How many times the best predicted cost a form may have to be compiled at all."""
+
+_CODE_BYTES = 600
+"""About what entry, loops and readout of a form take beside what is predicted."""
+
+
+@dataclass(frozen=True)
+class McuPlan:
+    """What was counted and what was chosen.
+
+    Attributes:
+        chosen: the variant to deploy.
+        variants: all that were counted, the chosen one first.
+        rejected: forms that were not, and why.
+    """
+
+    chosen: Variant
+    variants: tuple[Variant, ...]
+    rejected: Mapping[str, str]
+
+
+def shortlist(
+    network: QuantizedNetwork, extensions: frozenset[str], goal: Goal
+) -> tuple[dict[str, McuKernel], dict[str, str]]:
+    """Forms worth compiling, with their kernels, and the others with the reason.
+
+    Args:
+        network: what to compute.
+        extensions: of the core.
+        goal: what counts.
+    """
+    kernels: dict[str, McuKernel] = {}
+    rejected: dict[str, str] = {}
+    costs: dict[str, float] = {}
+    for form in FORMS.values():
+        kernel = form.kernel(network, extensions)
+        if isinstance(kernel, str):
+            rejected[form.name] = kernel
+            continue
+        prediction = predict(kernel_functions(kernel, "candidate").values())
+        constants = sum(constant.values.nbytes for constant in kernel.constants)
+        flash = prediction.code_bytes + constants + _CODE_BYTES
+        kernels[form.name] = kernel
+        costs[form.name] = _cost(goal, prediction.instructions, flash)
+    best = min(costs.values(), default=0.0)
+    for name, cost in costs.items():
+        if cost > _FAR_BEHIND[goal] * best:
+            rejected[name] = f"about {cost / best:.1f} times the cost of the best by a first count"
+            del kernels[name]
+    return kernels, rejected
+
+
+def _cost(goal: Goal, time: float, flash: float) -> float:
+    if goal == "balanced":
+        return time * flash
+    return time if goal == "speed" else flash
+
+
+def choose(
+    kernels: Mapping[str, McuKernel],
+    rejected: Mapping[str, str],
+    build: Callable[[str, McuKernel, str], Variant],
+    goal: Goal,
+    options: Options,
+) -> McuPlan:
+    """Compile and count, then take the best variant within the limits.
+
+    Args:
+        kernels: forms to try.
+        rejected: forms that were left out before.
+        build: compiles and counts a form by one generator, "llvm" or "c".
+        goal: what counts.
+        options: limits of flash and RAM.
+
+    Raises:
+        QDeployError: nothing fits.
+    """
+    reasons = dict(rejected)
+    counted: list[Variant] = []
+    for name, kernel in kernels.items():
+        try:
+            counted.append(build(name, kernel, "llvm"))
+        except QDeployError as error:
+            reasons[name] = str(error)
+    if not counted:
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise QDeployError(f"no kernel form can be built for this target ({told})")
+
+    def cost(variant: Variant) -> float:
+        return _cost(goal, variant.cycles, variant.memory.flash)
+
+    fitting = [variant for variant in counted if _fits(variant, options)]
+    best = min(fitting or counted, key=cost)
+    # Both generators write the best form; the better code of the two is deployed.
+    pair = [best, build(best.form, best.kernel, "c")]
+    allowed = [variant for variant in pair if _fits(variant, options)]
+    if not allowed:
+        raise QDeployError(_too_large([*counted, pair[1]], options))
+    chosen = min(allowed, key=cost)
+    others = [variant for variant in (*pair, *counted) if variant is not chosen]
+    others = [*dict.fromkeys(others)]
+    return McuPlan(chosen, (chosen, *others), reasons)
+
+
+def _fits(variant: Variant, options: Options) -> bool:
+    limits = ((variant.memory.flash, options.max_flash), (variant.memory.ram, options.max_ram))
+    return all(limit is None or value <= limit for value, limit in limits)
+
+
+def _too_large(variants: Sequence[Variant], options: Options) -> str:
+    """What the nearest variant takes, and what would have to shrink."""
+
+    def excess(variant: Variant) -> float:
+        pairs = ((variant.memory.flash, options.max_flash), (variant.memory.ram, options.max_ram))
+        return max(value / limit for value, limit in pairs if limit is not None)
+
+    nearest = min(variants, key=excess)
+    memory, network = nearest.memory, nearest.kernel.network
+    neurons = network.layers[0].width
+    parts = []
+    if options.max_flash is not None and memory.flash > options.max_flash:
+        room, each = options.max_flash - memory.code, memory.constants / neurons
+        hint = "no network of this kind can be smaller in this form"
+        if each and room > each:
+            hint = f"about {int(room / each)} instead of {neurons} neurons would fit"
+        elif nearest.form in ("straight-line",):
+            hint = f"fewer than {neurons} neurons would fit"
+        parts.append(
+            f"flash: {memory.flash} bytes (code {memory.code}, weights {memory.constants}) are "
+            f"more than the {options.max_flash} allowed; {hint}"
+        )
+    if options.max_ram is not None and memory.ram > options.max_ram:
+        parts.append(
+            f"RAM: {memory.ram} bytes (variables {memory.writable}, stack {memory.stack}, input "
+            f"{memory.input}, output {memory.output}) are more than the {options.max_ram} allowed; "
+            f"fewer inputs than {network.inputs} or fewer neurons than {neurons} would shrink them"
+        )
+    return f"the model does not fit in its smallest form here, {nearest.form}: {'; '.join(parts)}"

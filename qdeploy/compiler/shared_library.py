@@ -1,0 +1,175 @@
+"""The artifact of a host: kernels by TVM's LLVM, a shared library, a module, all verified here."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
+from tvm.target import codegen
+
+from qdeploy import __version__, onnx
+from qdeploy.compiler.artifact import MODEL_FILE, header_file
+from qdeploy.compiler.c_source import symbols_of
+from qdeploy.compiler.families.cpu import (
+    ENTRY_FILE,
+    KERNEL_FILE,
+    MODULE_FILE,
+    LibraryManifest,
+    Memory,
+    PlanTable,
+)
+from qdeploy.compiler.graph import import_graph, match_network, with_kernel
+from qdeploy.compiler.isa import best_instruction_set
+from qdeploy.compiler.kernel import batch_function, block_function
+from qdeploy.compiler.library import entry_source, header_source
+from qdeploy.compiler.lowering import lower_to_object
+from qdeploy.compiler.manifest import common_fields, digests
+from qdeploy.compiler.plan import make_plan
+from qdeploy.compiler.processor import processor_for, runs_here
+from qdeploy.compiler.verify import (
+    Implementation,
+    library_batch,
+    library_single,
+    onnxruntime_implementation,
+    verify,
+)
+from qdeploy.errors import QDeployError
+from qdeploy.model import Model
+from qdeploy.native import build_shared, compiler_command
+from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.runners.host import LibrarySession
+from qdeploy.runners.vm import MachineSession
+from qdeploy.targets import CpuTarget
+
+__all__ = ["build_library"]
+
+_STAGES = ("import", "plan", "kernels", "library", "module", "verify")
+
+
+def build_library(
+    model: Model,
+    target: CpuTarget,
+    folder: Path,
+    real: NDArray[np.int8] | None,
+    progress: Progress,
+) -> LibraryManifest:
+    """Fill an empty artifact folder.
+
+    Args:
+        model: what to compile.
+        target: a host that this machine can stand in for.
+        folder: where the files go.
+        real: inputs from data to verify on, int8 (n, d).
+        progress: told of every stage.
+
+    Raises:
+        QDeployError: this machine lacks the target's instructions, or an implementation differs.
+    """
+    symbols = symbols_of(model)
+    processor = processor_for(target)
+    if not runs_here(processor):
+        raise QDeployError(
+            f"target {target.name!r} has instructions that this machine lacks, so its code cannot "
+            "be verified here; compile on such a machine or choose another target"
+        )
+
+    def stage(name: str) -> None:
+        progress(ProgressEvent(f"compile: {name}", _STAGES.index(name), len(_STAGES)))
+
+    stage("import")
+    model_file = onnx.save(model, folder / MODEL_FILE)
+    graph = import_graph(onnx.export(model))
+    match = match_network(graph)
+
+    stage("plan")
+    isa = best_instruction_set(processor.architecture, processor.features)
+    planned = make_plan(match.network, isa)
+
+    stage("kernels")
+    tile = planned.plan.batch.tile
+    batch = batch_function(planned.batch, symbols.batch_kernel, tile)
+    functions = {
+        symbols.single_kernel: block_function(planned.single, symbols.single_kernel),
+        symbols.batch_kernel: batch,
+    }
+    kernel_file = folder / KERNEL_FILE
+    lower_to_object(functions, processor, kernel_file)
+
+    stage("library")
+    header = folder / header_file(model.name)
+    header.write_text(header_source(model, planned, symbols), encoding="ascii")
+    entry = folder / ENTRY_FILE
+    entry.write_text(entry_source(planned, symbols), encoding="ascii")
+    library = folder / f"lib{model.name}.so"
+    build_shared([entry, kernel_file], library)
+
+    stage("module")
+    module = folder / MODULE_FILE
+    replaced = with_kernel(graph, match, planned.batch, batch, tile)
+    executable = tvm.compile(replaced, target=processor.target)
+    executable.export_library(str(module), fcompile=_link)
+
+    stage("verify")
+    network = model.network
+    session = LibrarySession(
+        library, model.name, network.inputs, network.outputs, network.score_dtype
+    )
+    implementations = (
+        onnxruntime_implementation(network, model_file),
+        Implementation("TVM's virtual machine", MachineSession(module, network.inputs)),
+        library_batch(session, network),
+        library_single(session, network),
+    )
+    plan = planned.plan
+    scratch = max(plan.single.scratch_bytes, plan.batch.scratch_bytes)
+    return LibraryManifest(
+        **common_fields(model, verify(network, implementations, real, progress)),
+        family="cpu",
+        target=target.name,
+        triple=processor.triple,
+        processor=processor.cpu,
+        versions={
+            "qdeploy": __version__,
+            "tvm": str(tvm.__version__),
+            "llvm": str(codegen.llvm_version_major()),
+            "compiler": _compiler_version(),
+        },
+        files=digests(folder),
+        memory=_memory(library, scratch),
+        plan=PlanTable.model_validate(asdict(plan)),
+    )
+
+
+def _link(output: str, objects: Sequence[str], **_: Any) -> None:
+    """Link for TVM, which on its own knows fewer compilers than qdeploy does."""
+    build_shared([Path(item) for item in objects], Path(output))
+
+
+def _compiler_version() -> str:
+    done = subprocess.run(
+        [*compiler_command(), "--version"], capture_output=True, text=True, check=False
+    )
+    return (done.stdout.splitlines() or [compiler_command()[0]])[0].strip()
+
+
+def _memory(library: Path, scratch: int) -> Memory:
+    """Sizes of the sections that hold our code and data."""
+    code = constants = writable = 0
+    with library.open("rb") as file:
+        for section in ELFFile(file).iter_sections():
+            size, flags = section["sh_size"], section["sh_flags"]
+            if not flags & SH_FLAGS.SHF_ALLOC:
+                continue
+            if section.name.startswith(".text"):
+                code += size
+            elif section.name.startswith(".rodata"):
+                constants += size
+            elif section.name.startswith((".data", ".bss")):
+                writable += size
+    return Memory(code=code, constants=constants, scratch=scratch, writable=writable)
