@@ -93,11 +93,12 @@ def _flash_by_pyocd(flashing: Flashing, firmware: Path, probe: str | None) -> No
         with Session(chosen, options=options) as session:
             FileProgrammer(session).program(str(firmware))
             session.target.reset()
-    except TargetSupportError as error:
-        pack = flashing.pyocd_pack or flashing.pyocd_target
+    except TargetSupportError:
+        target = flashing.pyocd_target
+        pack = f" (pack {flashing.pyocd_pack})" if flashing.pyocd_pack else ""
         raise QDeployError(
-            f"pyocd does not know the target {flashing.pyocd_target} ({_line(error)}); "
-            f"install its description with: pyocd pack install {pack}"
+            f"pyocd does not know the target {target}{pack}; "
+            f"install its description with: pyocd pack install {target}"
         ) from None
     except (Error, OSError) as error:
         raise QDeployError(

@@ -3,6 +3,7 @@
 import os
 import sys
 from types import ModuleType, SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -121,7 +122,9 @@ def test_none_or_several_probes(pyocd, firmware, probes, told):
 
 def test_pyocd_without_the_pack(pyocd, firmware):
     pyocd.unknown = True
-    with pytest.raises(QDeployError, match="pyocd pack install STM32L4xx_DFP"):
+    with pytest.raises(
+        QDeployError, match=r"\(pack STM32L4xx_DFP\); .* pyocd pack install stm32l4r5zitx"
+    ):
         flash(board(**STM32), firmware)
     with pytest.raises(QDeployError, match="pyocd pack install other"):
         flash(board(pyocd_target="other"), firmware)
@@ -219,8 +222,15 @@ def test_the_simulated_pyocd_has_the_interface_of_the_real_one():
     from pyocd.core.helpers import ConnectHelper
     from pyocd.core.session import Session
     from pyocd.flash.file_programmer import FileProgrammer
+    from pyocd.probe.debug_probe import DebugProbe
 
     assert issubclass(TargetSupportError, Error)
     assert callable(ConnectHelper.get_all_connected_probes)
     assert {"__enter__", "__exit__", "target"} <= set(dir(Session))
     assert callable(FileProgrammer.program)
+    probe = Mock(spec=DebugProbe)
+    probe.create_associated_board.return_value = None
+    options = {"target_override": "nrf52840", "hide_programming_progress": True}
+    assert Session(probe, options=options).target
+    with pytest.raises(TargetSupportError):
+        Session(probe, options={"target_override": "no-such-chip"})

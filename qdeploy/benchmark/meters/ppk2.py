@@ -166,7 +166,8 @@ class Ppk2Meter(Instrument):
         with driver_errors("the PPK2", OSError):
             kit = _api()(device, timeout=1, write_timeout=1)
         try:
-            with driver_errors("the PPK2", OSError):
+            # What is no calibration may be no text either.
+            with driver_errors("the PPK2", OSError, UnicodeDecodeError):
                 _silence(kit)
                 if not kit.get_modifiers():
                     raise QDeployError(
