@@ -28,7 +28,8 @@ class Counts:
             holds, as it takes its cycle either way.
         classes: by class (`qdeploy.targets.cycles.INSTRUCTION_CLASSES`), without zeros.
         registers: moved by loads and stores of several.
-        taken_branches: branches, calls and returns that did not go on with the next instruction.
+        taken_branches: branches, calls and returns that did not go on with the next instruction;
+            ends of low-overhead loops not among them.
         load_uses: loads of one register whose value the next instruction uses.
         pipelined_loads: loads of one register right after another whose value they do not use.
         address_uses: loads and stores whose address the instruction before computed.
@@ -74,6 +75,7 @@ class BlockCounter:
         self._decoder = decoder
         self._code = code
         self._known: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._loops: set[int] = set()
 
     def counts(
         self,
@@ -93,10 +95,14 @@ class BlockCounter:
         Raises:
             QDeployError: a block holds an instruction that the core does not have.
         """
-        distinct, times = np.unique(blocks << _SIZE_BITS | sizes, return_counts=True)
+        keys = blocks << _SIZE_BITS | sizes
+        distinct, times = np.unique(keys, return_counts=True)
         total = np.zeros(len(INSTRUCTION_CLASSES) + len(fields(_Events)), dtype=np.int64)
         for key, count in zip(distinct.tolist(), times.tolist(), strict=True):
             total += count * self._block(key >> _SIZE_BITS, key & (1 << _SIZE_BITS) - 1)
+        taken = blocks[1:] != (blocks + sizes)[:-1]
+        if self._loops:
+            taken &= ~np.isin(keys[:-1], list(self._loops))
         events = _Events(*total[len(INSTRUCTION_CLASSES) :].tolist())
         by_class = zip(INSTRUCTION_CLASSES, total.tolist(), strict=False)
         starts, lengths = data
@@ -105,7 +111,7 @@ class BlockCounter:
             classes={name: count for name, count in by_class if count},
             registers=events.registers,
             # The last block ends with the return, which is taken too.
-            taken_branches=int(np.count_nonzero(blocks[1:] != (blocks + sizes)[:-1])) + 1,
+            taken_branches=int(np.count_nonzero(taken)) + 1,
             load_uses=events.load_uses,
             pipelined_loads=events.pipelined_loads,
             address_uses=events.address_uses,
@@ -122,6 +128,8 @@ class BlockCounter:
             instructions = self._decoder.block(self._code(address, size), address)
             kinds = [instruction.kind for instruction in instructions]
             events = _events(instructions)
+            if instructions[-1].kind == "loop":
+                self._loops.add(address << _SIZE_BITS | size)
             known = np.array(
                 [kinds.count(name) for name in INSTRUCTION_CLASSES]
                 + [getattr(events, each.name) for each in fields(_Events)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qdeploy.emulation.added import decode_added
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Core
 
@@ -26,7 +27,7 @@ _ARM_MODELS = {
     "cortex-m4": "CORTEX_M4",
     "cortex-m7": "CORTEX_M7",
     "cortex-m33": "CORTEX_M33",
-    # unicorn has no core of Armv8.1-M; this one has the same instructions but for the new ones.
+    # unicorn has no core of Armv8.1-M; this one lacks only what that version added.
     "cortex-m55": "CORTEX_M33",
 }
 
@@ -98,6 +99,8 @@ class Engine:
             rights |= unicorn.UC_PROT_EXEC if mapping.executable else 0
             self.uc.mem_map_ptr(mapping.origin, len(mapping.memory), rights, mapping.memory)
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)
+        if core.triple.startswith("thumbv8.1m"):
+            self.uc.hook_add(unicorn.UC_HOOK_INSN_INVALID, self._added)
 
     def call(self, address: int, stack: int, arguments: Sequence[int]) -> int:
         """Run a function to its end; its result as an unsigned number of 32 bits.
@@ -165,6 +168,16 @@ class Engine:
 
         self.uc.hook_add(self._unicorn.UC_HOOK_MEM_READ, read, None, begin, end - 1)
 
+    def _added(self, uc: Any, _data: Any) -> bool:
+        """Do what an instruction does that unicorn does not know; False when nobody knows it."""
+        counter = self.program_counter
+        found = decode_added(bytes(uc.mem_read(counter, 4)))
+        if found is None:
+            return False
+        goal = counter + 4 + found.execute(_ArmRegisters(uc))
+        uc.reg_write(self._registers.counter, goal | 1)
+        return True
+
     def _leave_condition(self) -> None:
         """Clear the condition of an IT block that a hook or a fault left in the engine's state."""
         if self._status is not None:
@@ -203,6 +216,26 @@ class Engine:
         if error.errno == self._unicorn.UC_ERR_EXCEPTION:
             return "raises an exception (an access that is not aligned, or a trap)"
         return f"cannot go on ({error})"
+
+
+class _ArmRegisters:
+    """The registers of a running engine, by their numbers in instructions."""
+
+    def __init__(self, uc: Any) -> None:
+        arm = _unicorn().arm_const
+        self._uc = uc
+        first = arm.UC_ARM_REG_R0
+        self._numbers = (*range(first, first + 13), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR)
+        self._status = arm.UC_ARM_REG_CPSR
+
+    def read(self, number: int) -> int:
+        return self._uc.reg_read(self._numbers[number])
+
+    def write(self, number: int, value: int) -> None:
+        self._uc.reg_write(self._numbers[number], value & 0xFFFFFFFF)
+
+    def flags(self) -> int:
+        return self._uc.reg_read(self._status)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class InstructionCycles(Table):
         call: direct branches that link, without what a taken branch adds.
         indirect: branches to an address in a register, without what a taken branch adds.
         table: table branches (TBB, TBH), without what a taken branch adds.
+        loop: ends of low-overhead loops (LE), taken or not.
         system: barriers, hints and special registers.
     """
 
@@ -56,6 +57,7 @@ class InstructionCycles(Table):
     call: NonNegative = Field(description=_ADDED)
     indirect: NonNegative = Field(description=_ADDED)
     table: Positive | None = Field(default=None, description=_WHERE_IT_EXISTS)
+    loop: NonNegative | None = Field(default=None, description=_WHERE_IT_EXISTS)
     system: Positive = Field(description=_CYCLES)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from qdeploy.targets import list_cores, load_core
 from qdeploy.toolchains import TOOLCHAINS
 
-CORES = [name for name in list_cores() if name != "cortex-m55"]
+CORES = list_cores()
 WORD = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1])
 SHIFT = st.integers(0, 31)
 

@@ -8,7 +8,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.targets import Region, list_cores, load_core
 from qdeploy.toolchains import TOOLCHAINS
 
-CORES = [name for name in list_cores() if name != "cortex-m55"]
+CORES = list_cores()
 
 SOURCE = """
 #include <stdint.h>

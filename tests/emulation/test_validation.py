@@ -11,7 +11,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.targets import list_cores, load_core, load_target
 from qdeploy.toolchains import TOOLCHAINS
 
-CORES = [name for name in list_cores() if name != "cortex-m55"]
+CORES = list_cores()
 CLEAN = [comparison for comparison in compare() if comparison.published.clean]
 
 
