@@ -133,7 +133,7 @@ def dense_sources(layers: Sequence[DenseLayer], entry: str) -> dict[str, str]:
 def _layer(layer: DenseLayer, name: str, source: str, target: str) -> list[str]:
     """Statements that fill the target: blocks of four rows, then the rows that are left."""
     rows, columns = layer.weights.shape
-    paired = rows // 4 * 4
+    blocked = rows // 4 * 4
     width = f"DENSE_PADDED({columns})"
     block = f"{source}, {name}_weights + b * {width}, {width}"
 
@@ -144,10 +144,10 @@ def _layer(layer: DenseLayer, name: str, source: str, target: str) -> list[str]:
         return f"dense_requantize({total}, {again.multiplier}, {again.shift}, {again.zero_point})"
 
     lines = [f"    const int32_t excess_{source} = dense_excess({source}, {width});"]
-    if paired:
+    if blocked:
         bias = ", ".join(f"{name}_bias[b + {r}] - excess_{source}" for r in range(4))
         lines += [
-            f"    for (int b = 0; b < {paired}; b += 4) {{",
+            f"    for (int b = 0; b < {blocked}; b += 4) {{",
             f"        int32_t sums[4] = {{{bias}}};",
             f"        dense_rows4({block}, sums);",
             "        for (int r = 0; r < 4; r++) {",
@@ -155,10 +155,10 @@ def _layer(layer: DenseLayer, name: str, source: str, target: str) -> list[str]:
             "        }",
             "    }",
         ]
-    if rows > paired:
+    if rows > blocked:
         row = f"dense_row({block}, {name}_bias[b] - excess_{source})"
         lines += [
-            f"    for (int b = {paired}; b < {rows}; b++) {{",
+            f"    for (int b = {blocked}; b < {rows}; b++) {{",
             f"        {target}[b] = {activation(row)};",
             "    }",
         ]
