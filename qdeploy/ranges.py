@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "BETA",
+    "BYTES",
     "GAP",
     "INPUTS",
     "NEURONS",
@@ -62,6 +63,7 @@ class Range:
 
 
 TEST_SIZE = Range(0, 1)
+BYTES = Range(1, whole=True)
 GAP = Range(0, 1)
 NEURONS = Range(1, whole=True)
 INPUTS = Range(1, whole=True)

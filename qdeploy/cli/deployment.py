@@ -1,15 +1,26 @@
 """``qdeploy compile`` and ``qdeploy run``."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.console import RenderableType
+from rich.table import Table
 
 from qdeploy.cli.figures import byte_count
-from qdeploy.cli.options import Force, Json, ModelFile, Quiet, TargetName
+from qdeploy.cli.options import Force, Json, ModelFile, Quiet, TargetName, checked
 from qdeploy.cli.terminal import Terminal, pairs
+from qdeploy.ranges import BYTES
+
+if TYPE_CHECKING:
+    from qdeploy.compiler.families.mcu import FirmwareArtifact
 
 __all__ = ["compile_model", "run"]
+
+Goal = Literal["speed", "size", "balanced"]
+_CONTROLLERS = "Microcontrollers"
+_GENERATORS = {"llvm": "TVM's LLVM", "c": "TVM's C and the C compiler"}
 
 
 def compile_model(
@@ -18,23 +29,72 @@ def compile_model(
         Path, typer.Option("--output", "-o", metavar="DIR", help="The artifact folder to write.")
     ],
     target: TargetName = "cpu",
+    optimize: Annotated[
+        Goal | None,
+        typer.Option(
+            help="Microcontrollers: fewest cycles, least flash, or the least product of both "
+            "(the default).",
+            rich_help_panel=_CONTROLLERS,
+        ),
+    ] = None,
+    max_flash: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            parser=checked(BYTES),
+            help="Flash that the model may take.",
+            rich_help_panel=_CONTROLLERS,
+        ),
+    ] = None,
+    max_ram: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            parser=checked(BYTES),
+            help="RAM that the model may take: variables, stack, input and output.",
+            rich_help_panel=_CONTROLLERS,
+        ),
+    ] = None,
+    toolchain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="C compiler: zig (a wheel, the default) or gcc.",
+            rich_help_panel=_CONTROLLERS,
+        ),
+    ] = None,
+    front: Annotated[
+        bool,
+        typer.Option(
+            "--front",
+            metavar="",
+            help="Also take raw features as float.",
+            rich_help_panel=_CONTROLLERS,
+        ),
+    ] = False,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compile a model for a target, and verify the result bit for bit.
 
-    [bold]Example[/bold]:  qdeploy compile cancer.onnx --target cpu -o cancer-cpu
+    [bold]Examples[/bold]:  qdeploy compile cancer.onnx --target cpu -o cancer-cpu
+               qdeploy compile cancer.onnx --target nucleo-l4r5zi -o cancer-board
     """
     from qdeploy import onnx
+    from qdeploy.compiler import Options
     from qdeploy.compiler import compile_model as build
+    from qdeploy.compiler.families.mcu import FirmwareArtifact
     from qdeploy.files import check_writable
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     check_writable(output, overwrite=force)
     loaded = onnx.load(model)
+    options = Options(optimize, max_flash, max_ram, toolchain, front)
     with terminal.progress() as progress:
-        artifact = build(loaded, target, output, overwrite=force, progress=progress)
+        artifact = build(
+            loaded, target, output, options=options, overwrite=force, progress=progress
+        )
     values = {
         "target": artifact.target,
         "artifact": str(artifact.folder),
@@ -45,18 +105,76 @@ def compile_model(
         "header": str(artifact.header),
         "library": str(artifact.library),
     }
+    verified = f"{artifact.verified} samples, equal bits in every implementation"
+    if isinstance(artifact, FirmwareArtifact):
+        manifest = artifact.manifest
+        values |= {
+            "optimize": manifest.optimize,
+            "generator": manifest.generator,
+            "toolchain": manifest.toolchain,
+            "memory": manifest.memory.model_dump(),
+            "candidates": [each.model_dump() for each in manifest.candidates],
+            "rejected": manifest.rejected,
+            "source": str(artifact.source),
+            "firmware": artifact.firmware_elf and str(artifact.firmware_elf),
+        }
+        terminal.result(values, *_controller_lines(artifact, verified))
+        return
     terminal.result(
         values,
         pairs(
             ("artifact", f"{artifact.folder} (target {artifact.target})"),
             ("form", artifact.form),
-            ("verified", f"{artifact.verified} samples, equal bits in every implementation"),
+            ("verified", verified),
             ("code and weights", byte_count(artifact.flash_bytes)),
             ("scratch", byte_count(artifact.ram_bytes)),
             ("library", artifact.library.name),
             ("header", artifact.header.name),
         ),
     )
+
+
+def _controller_lines(artifact: "FirmwareArtifact", verified: str) -> Iterator[RenderableType]:
+    """What compilation for a microcontroller gave: memory, counts, and what else was counted."""
+    manifest, memory = artifact.manifest, artifact.manifest.memory
+    chosen = manifest.candidates[0]
+    firmware = artifact.firmware_elf
+    yield pairs(
+        ("artifact", f"{artifact.folder} (target {artifact.target}, {artifact.core.name})"),
+        ("form", f"{artifact.form}: {manifest.weights}"),
+        ("verified", verified),
+        (
+            "flash",
+            f"{byte_count(memory.flash)}: code {byte_count(memory.code)}, "
+            f"weights {byte_count(memory.constants)}",
+        ),
+        (
+            "RAM",
+            f"{byte_count(memory.ram)}: variables {byte_count(memory.writable)}, "
+            f"stack {byte_count(memory.stack)} (emulated), input {byte_count(memory.input)}, "
+            f"output {byte_count(memory.output)}",
+        ),
+        ("one inference", f"{chosen.instructions} instructions (emulated)"),
+        ("sources", f"{artifact.header.name}, {artifact.source.name}"),
+        ("library", f"{artifact.library.name}, by {_GENERATORS[manifest.generator]}"),
+        (
+            "firmware",
+            str(firmware.relative_to(artifact.folder)) if firmware else "none: no serial port",
+        ),
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("counted", "by", "instructions\nemulated", "flash", "RAM"):
+        table.add_column(heading, justify="left" if heading in ("counted", "by") else "right")
+    for each in manifest.candidates:
+        table.add_row(
+            each.form,
+            _GENERATORS[each.generator],
+            str(each.instructions),
+            byte_count(each.flash),
+            byte_count(each.ram),
+        )
+    yield ""
+    yield table
 
 
 def run(

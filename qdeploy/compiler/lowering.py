@@ -168,7 +168,7 @@ def lower_to_c(functions: Mapping[str, Any]) -> str:
     """Freestanding C99 of functions that use scalars only."""
     target = tvm.target.Target({"kind": "c"})
     source = _build(functions, target.with_host(target)).inspect_source()
-    dropped = ("#", 'extern "C"', "void* __tvm_ffi__library_ctx")
+    dropped = ("#", "//", 'extern "C"', "void* __tvm_ffi__library_ctx")
     lines = [
         line
         for line in source.splitlines()

@@ -33,6 +33,7 @@ from qdeploy.benchmark.timing import (
     Timer,
     interleave,
 )
+from qdeploy.compiler.families.cpu import LibraryArtifact
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.targets import CpuTarget, Power, load_benchmark, power_of
@@ -95,6 +96,7 @@ class CpuSuite(Suite):
         progress = request.progress
         with ExitStack() as stack:
             artifact = compiled(request, stack)
+            assert isinstance(artifact, LibraryArtifact), "the registry goes by the family"
             context = make_context(artifact, request.dataset)
             subjects, skipped = prepare(
                 context, plan.batches, plan.peers, plan.named, stack, progress

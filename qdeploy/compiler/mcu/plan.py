@@ -20,6 +20,9 @@ __all__ = ["McuPlan", "choose", "shortlist"]
 _FAR_BEHIND = {"speed": 2.5, "size": 2.5, "balanced": 4.0}
 """How many times the best predicted cost a form may have to be compiled at all."""
 
+_NEAR = 1.05
+"""How much more than the best cost is as good as the best: the cycle model's band is wider."""
+
 _CODE_BYTES = 600
 """About what entry, loops and readout of a form take beside what is predicted."""
 
@@ -110,16 +113,23 @@ def choose(
         return _cost(goal, variant.cycles, variant.memory.flash)
 
     fitting = [variant for variant in counted if _fits(variant, options)]
-    best = min(fitting or counted, key=cost)
+    best = _smallest_near_best(fitting or counted, cost)
     # Both generators write the best form; the better code of the two is deployed.
     pair = [best, build(best.form, best.kernel, "c")]
     allowed = [variant for variant in pair if _fits(variant, options)]
     if not allowed:
         raise QDeployError(_too_large([*counted, pair[1]], options))
-    chosen = min(allowed, key=cost)
+    chosen = _smallest_near_best(allowed, cost)
     others = [variant for variant in (*pair, *counted) if variant is not chosen]
     others = [*dict.fromkeys(others)]
     return McuPlan(chosen, (chosen, *others), reasons)
+
+
+def _smallest_near_best(variants: Sequence[Variant], cost: Callable[[Variant], float]) -> Variant:
+    """Of those that the estimate cannot tell from the best, the one with the least flash."""
+    limit = _NEAR * min(cost(variant) for variant in variants)
+    near = [variant for variant in variants if cost(variant) <= limit]
+    return min(near, key=lambda variant: (variant.memory.flash, cost(variant)))
 
 
 def _fits(variant: Variant, options: Options) -> bool:
