@@ -13,12 +13,7 @@ import numpy as np
 
 from qdeploy.benchmark.meters import METERS
 from qdeploy.benchmark.meters.capture import Capture, Pulse, Trace, power_of
-from qdeploy.benchmark.meters.instrument import (
-    POWER_UP_SECONDS,
-    Instrument,
-    Recorder,
-    driver_errors,
-)
+from qdeploy.benchmark.meters.instrument import POWER_UP_SECONDS, Instrument, Recorder
 from qdeploy.errors import QDeployError
 
 __all__ = ["OtiiMeter"]
@@ -45,10 +40,11 @@ def _client_module() -> Any:
 
 def _failures() -> tuple[type[Exception], ...]:
     """What the client raises when server or instrument fail, rather than the program."""
-    from otii_tcp_client import otii_client, otii_connection, otii_exception
+    from otii_tcp_client import otii, otii_client, otii_connection, otii_exception
 
     return (
         OSError,
+        otii.OtiiException,
         otii_client.OtiiClientException,
         otii_connection.DisconnectedException,
         otii_exception.Otii_Exception,
@@ -56,10 +52,23 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
+def _errors(title: str, remedy: str = "plug it in again") -> Iterator[None]:
+    """Say what the client raises in one sentence."""
+    try:
+        yield
+    except _failures() as error:
+        # The server's answers are told by `message`, or where that is all of the answer, by `type`.
+        message = getattr(error, "message", str(error))
+        told = message if isinstance(message, str) else getattr(error, "type", "")
+        told = " ".join(told.split()) or type(error).__name__
+        raise QDeployError(f"{title} does not work ({told}); {remedy}") from error
+
+
+@contextmanager
 def _connected() -> Iterator[Any]:
     """An otii_client.Connect; logs in and reserves a licence as the client is set up to."""
     client = _client_module().OtiiClient()
-    with driver_errors("the Otii server", *_failures(), remedy=_REMEDY):
+    with _errors("the Otii server", _REMEDY):
         otii = client.connect(try_for_seconds=CONNECT_SECONDS)
     try:
         yield otii
@@ -69,8 +78,18 @@ def _connected() -> Iterator[Any]:
 
 
 def _devices(otii: Any) -> list[Any]:
-    with driver_errors("the Otii server", *_failures(), remedy=_REMEDY):
+    with _errors("the Otii server", _REMEDY):
         return list(otii.get_devices(timeout=CONNECT_SECONDS, devicefilter=["Arc", "Ace"]))
+
+
+def _project(otii: Any) -> Any:
+    """The project that is open in the server's program, or a new one."""
+    from otii_tcp_client.otii import OtiiException
+
+    try:
+        return otii.get_active_project()
+    except OtiiException:
+        return otii.create_project()
 
 
 class _Recorder(Recorder):
@@ -91,14 +110,14 @@ class _Recorder(Recorder):
 
     def start(self) -> None:
         before = monotonic()
-        with driver_errors("Otii", *_failures()):
+        with _errors("Otii"):
             self._project.start_recording()
         after = monotonic()
         self._host_offset = (before + after) / 2
         self._host_uncertainty = (after - before) / 2 + HOST_UNCERTAINTY
 
     def stop(self) -> Capture:
-        with driver_errors("Otii", *_failures()):
+        with _errors("Otii"):
             self._project.stop_recording()
             recording = self._project.get_last_recording()
             if recording is None:
@@ -171,8 +190,8 @@ class OtiiMeter(Instrument):
             instrument = next((each for each in _devices(otii) if each.name == device), None)
             if instrument is None:
                 raise QDeployError(f"{device} is not connected to the Otii server any more")
-            with driver_errors("Otii", *_failures()):
-                project = otii.get_active_project() or otii.create_project()
+            with _errors("Otii"):
+                project = _project(otii)
                 if wiring.supplies:
                     instrument.set_power_regulation("voltage")
                     instrument.set_main_voltage(wiring.volts)

@@ -136,3 +136,111 @@ def bursts(share):
 def profile(request, bench):
     bench.profile = request.param
     return request.param
+
+
+class NoProjectError(Exception):
+    """Like otii.OtiiException."""
+
+
+class Arc:
+    """An Otii Arc, as far as it is used."""
+
+    type = "Arc"
+
+    def __init__(self, bench, name="Arc 1"):
+        self.id = f"id of {name}"
+        self.name = name
+        self.bench = bench
+        self.calls = []
+        self.channels = []
+
+    def enable_channel(self, channel, enable):
+        assert enable
+        self.channels.append(channel)
+
+    def __getattr__(self, method):
+        settings = {"set_power_regulation", "set_main_voltage", "set_exp_voltage", "set_main"}
+        if method not in {*settings, "enable_exp_port"}:
+            raise AttributeError(method)
+        return lambda value: self.calls.append((method, value))
+
+
+class Recording:
+    """What an Otii server recorded: current 4000 times a second, voltage 1000 times, changes."""
+
+    def __init__(self, bench, start, end, channels, wired):
+        self.bench, self.start, self.channels, self.wired = bench, start, channels, wired
+        self.end = min(end, bench.gone)
+
+    def get_channel_data_count(self, device_id, channel):
+        return len(self.get_channel_data(device_id, channel, 0, 10**9)["values"])
+
+    def get_channel_data(self, device_id, channel, index, count, strip=True):
+        assert channel in self.channels
+        assert device_id.startswith("id of")
+        if channel.startswith("i"):
+            changes = [{"timestamp": 0.0, "value": True}]
+            for fall, rise in self.bench.low if channel == self.wired else ():
+                if self.start < fall and rise < self.end:
+                    changes += [
+                        {"timestamp": fall - self.start, "value": False},
+                        {"timestamp": rise - self.start, "value": True},
+                    ]
+            return {"data_type": "digital", "values": changes}
+        interval = {"mc": 1 / 4000, "mv": 1 / 1000}[channel]
+        times = self.start + (np.arange(int((self.end - self.start) / interval)) + 0.5) * interval
+        values = self.bench.amperes(times) if channel == "mc" else np.full(len(times), 3.0)
+        return {
+            "data_type": "analog",
+            "timestamp": 0.0,
+            "interval": interval,
+            "values": values.tolist(),
+        }
+
+
+class Server:
+    """What otii_client.Connect and a project do."""
+
+    NoProjectError = NoProjectError
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.devices = [Arc(bench)]
+        self.failure = None
+        self.project = True
+        self.wired = "i1"
+        self.kept = None
+        self.connections = 0
+
+    def plug(self, name):
+        self.devices.append(Arc(self.bench, name))
+
+    def get_devices(self, timeout=10, devicefilter=None):
+        assert devicefilter == ["Arc", "Ace"]
+        return self.devices
+
+    def get_active_project(self):
+        if not self.project:
+            raise NoProjectError("Cannot get active project")
+        return self
+
+    def create_project(self):
+        self.project = True
+        return self
+
+    def start_recording(self):
+        if self.failure is not None:
+            raise self.failure
+        self.started = self.bench.now
+
+    def stop_recording(self):
+        channels = self.devices[0].channels
+        self.kept = Recording(self.bench, self.started, self.bench.now, channels, self.wired)
+
+    def get_last_recording(self):
+        return self.kept
+
+
+@pytest.fixture
+def otii_server(bench):
+    return Server(bench)

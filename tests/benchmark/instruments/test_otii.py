@@ -16,100 +16,17 @@ from qdeploy.errors import QDeployError
 
 
 class OtiiError(Exception):
-    """Like otii_exception.Otii_Exception: its own arguments are not the message."""
+    """Like otii_exception.Otii_Exception: its arguments are the server's whole answer."""
 
-
-class Arc:
-    type = "Arc"
-
-    def __init__(self, bench, name="Arc 1"):
-        self.id = f"id of {name}"
-        self.name = name
-        self.bench = bench
-        self.calls = []
-        self.channels = []
-
-    def enable_channel(self, channel, enable):
-        assert enable
-        self.channels.append(channel)
-
-    def __getattr__(self, method):
-        settings = {"set_power_regulation", "set_main_voltage", "set_exp_voltage", "set_main"}
-        if method not in {*settings, "enable_exp_port"}:
-            raise AttributeError(method)
-        return lambda value: self.calls.append((method, value))
-
-
-class Recording:
-    def __init__(self, bench, start, end, channels, wired):
-        self.bench, self.start, self.channels, self.wired = bench, start, channels, wired
-        self.end = min(end, bench.gone)
-
-    def get_channel_data_count(self, device_id, channel):
-        return len(self.get_channel_data(device_id, channel, 0, 10**9)["values"])
-
-    def get_channel_data(self, device_id, channel, index, count, strip=True):
-        assert channel in self.channels
-        assert device_id.startswith("id of")
-        if channel.startswith("i"):
-            changes = [{"timestamp": 0.0, "value": True}]
-            for fall, rise in self.bench.low if channel == self.wired else ():
-                if self.start < fall and rise < self.end:
-                    changes += [
-                        {"timestamp": fall - self.start, "value": False},
-                        {"timestamp": rise - self.start, "value": True},
-                    ]
-            return {"data_type": "digital", "values": changes}
-        interval = {"mc": 1 / 4000, "mv": 1 / 1000}[channel]
-        times = self.start + (np.arange(int((self.end - self.start) / interval)) + 0.5) * interval
-        values = self.bench.amperes(times) if channel == "mc" else np.full(len(times), 3.0)
-        return {
-            "data_type": "analog",
-            "timestamp": 0.0,
-            "interval": interval,
-            "values": values.tolist(),
-        }
-
-
-class Server:
-    """What otii_client.Connect and a project do."""
-
-    def __init__(self, bench):
-        self.bench = bench
-        self.devices = [Arc(bench)]
-        self.failure = None
-        self.project = True
-        self.wired = "i1"
-        self.kept = None
-        self.connections = 0
-
-    def get_devices(self, timeout=10, devicefilter=None):
-        assert devicefilter == ["Arc", "Ace"]
-        return self.devices
-
-    def get_active_project(self):
-        return self if self.project else None
-
-    def create_project(self):
-        self.project = True
-        return self
-
-    def start_recording(self):
-        if self.failure is not None:
-            raise self.failure
-        self.started = self.bench.now
-
-    def stop_recording(self):
-        channels = self.devices[0].channels
-        self.kept = Recording(self.bench, self.started, self.bench.now, channels, self.wired)
-
-    def get_last_recording(self):
-        return self.kept
+    def __init__(self, kind, message):
+        super().__init__({"errorcode": kind})
+        self.type = kind
+        self.message = message
 
 
 @pytest.fixture
-def server(bench, monkeypatch):
-    made = Server(bench)
+def server(otii_server, monkeypatch):
+    made = otii_server
     client = ModuleType("otii_tcp_client.otii_client")
 
     class OtiiClient:
@@ -126,11 +43,14 @@ def server(bench, monkeypatch):
     client.OtiiClientException = type("OtiiClientException", (Exception,), {})
     package = ModuleType("otii_tcp_client")
     package.otii_client = client
+    package.otii = ModuleType("otii_tcp_client.otii")
+    package.otii.OtiiException = made.NoProjectError
     package.otii_connection = SimpleNamespace(
         DisconnectedException=type("DisconnectedException", (Exception,), {})
     )
     package.otii_exception = SimpleNamespace(Otii_Exception=OtiiError)
     monkeypatch.setitem(sys.modules, "otii_tcp_client", package)
+    monkeypatch.setitem(sys.modules, "otii_tcp_client.otii", package.otii)
     made.package = package
     return made
 
@@ -185,15 +105,21 @@ def test_an_instrument_that_goes_away(meter, server, bench):
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("kind", ["exception", "disconnected", "time"])
+@pytest.mark.parametrize("kind", ["message", "answer", "disconnected", "time"])
 def test_a_server_that_fails(meter, server, bench, kind):
     server.failure = {
-        "exception": OtiiError("No license"),
+        "message": OtiiError("Command failure", 'cmd Error: "failed"\tMessage: "busy"'),
+        "answer": OtiiError("No license", {"type": "error", "errorcode": "No license"}),
         "disconnected": server.package.otii_connection.DisconnectedException(),
         "time": TimeoutError("timed out"),
     }[kind]
-    told = {"exception": "No license", "disconnected": "Disconnected", "time": "timed out"}[kind]
-    with pytest.raises(QDeployError, match=rf"Otii does not work \({told}"):
+    told = {
+        "message": 'cmd Error: "failed" Message: "busy"',
+        "answer": "No license",
+        "disconnected": "DisconnectedException",
+        "time": "timed out",
+    }[kind]
+    with pytest.raises(QDeployError, match=rf"Otii does not work \({told}\); plug it in again"):
         meter.measure(bench.load())
     assert server.connections == 0
 
@@ -205,7 +131,7 @@ def test_without_server(meter, server):
 
 def test_none_several_and_one_of_several(meter, server, bench):
     assert meter.obstacle() is None
-    server.devices.append(Arc(bench, "Ace 2"))
+    server.plug("Ace 2")
     assert "several of Otii are connected (Ace 2, Arc 1)" in meter.obstacle()
     assert meter.wired(Wiring(device="Arc 1")).obstacle() is None
     server.devices.clear()
