@@ -58,13 +58,19 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
         "",
         f"Trained on `{recipe.data}`: {len(trained.train.features)} rows to train, "
         f"{len(trained.test.features) if trained.test else 0} held out.",
-        f"{trained.model.network.layers[0].width} neurons with weights of ±1, "
+        f"{trained.model.network.layers[0].width} neurons with weights of ±1 on "
+        f"{trained.model.network.inputs} inputs, "
         f"{byte_count(outcome.model.stat().st_size)} as ONNX.",
         f"{scores}.",
         "",
         "## What is proven",
         "",
         *certificate_sentences(certificate),
+        *(
+            ["That no better network of this many neurons exists is not proven (compact mode)."]
+            if trained.result.mode == "compact"
+            else []
+        ),
         f"Proved again by `qdeploy certify models/{name}/{name}.onnx {recipe.data}`.",
         "",
         "## What it takes",

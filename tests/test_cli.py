@@ -95,6 +95,8 @@ class TestUsage:
             ("--gap", "nan", "from 0 up to but not including 1"),
             ("--neurons", "0", "a whole number of at least 1"),
             ("--neurons", "2.5", "a whole number of at least 1"),
+            ("--inputs", "0", "a whole number of at least 1"),
+            ("--mode", "small", "compact"),
             ("--test-size", "1.5", "from 0 up to but not including 1"),
             ("--beta", "nan", "'auto' or a number above 0"),
             ("--beta", "0", "'auto' or a number above 0"),
@@ -216,6 +218,19 @@ class TestTrain:
             assert word in printed.out
         assert "test accuracy" not in printed.out
         assert "column generation" in printed.err or printed.err
+
+    def test_a_budget_is_compact_and_says_what_is_not_proven(self, table, tmp_path, capsys):
+        words = ["train", str(table), "--label", "answer", "-o", str(tmp_path / "m.onnx")]
+        words += ["--neurons", "2", "--inputs", "2", "--scaling", "feature"]
+        assert run(words) == 0
+        printed = capsys.readouterr().out
+        assert "not proven" in printed
+        assert "on 2 inputs" in printed
+        values = json_of(capsys, [*words, "--force"])
+        assert values["mode"] == "compact"
+        assert values["neurons"] <= 2
+        assert values["inputs"] == 2
+        assert run(["certify", str(tmp_path / "m.onnx"), str(table), "--label", "answer"]) == 0
 
     def test_quiet(self, table, tmp_path, capsys):
         words = ["train", str(table), "--label", "answer", "-o", str(tmp_path / "m.onnx"), "-q"]

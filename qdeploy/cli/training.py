@@ -263,10 +263,14 @@ def _summary(trained: "Trained", reason: str, output: Path) -> Table:
         ("proven bound", f"{bound}: no network of this kind, of any width, is below"),
         ("gap", f"{percent_gap(certificate.gap)}, proven by {certificate.method}"),
     ]
+    network = trained.model.network
+    width = str(network.layers[0].width)
     if result.mode == "compact":
         rows += [("not proven", "that no better network of this many neurons exists")]
+        width += f", shared by {network.outputs} outputs" if network.outputs > 1 else ""
+        width += f", on {network.inputs} inputs"
     rows += [
-        ("neurons", str(trained.model.network.layers[0].width)),
+        ("neurons", width),
         ("model", f"{output}, {byte_count(output.stat().st_size)}"),
         ("time", f"{at_most(result.seconds)} s"),
     ]

@@ -69,8 +69,9 @@ def select_inputs(
 def _costs(rows: Rows, candidate: Candidate) -> FloatArray:
     """Squared distance to the working response, (d - 1,), without each input in turn."""
     whole = rows.problem(candidate.scales, candidate.choice.ridge)
-    shown = slice(None, None, -(-len(whole.inputs) // ROWS))
-    problem = SharedProblem(whole.inputs[shown], whole.targets[shown], whole.loss, whole.ridge)
+    stride = -(-len(whole.inputs) // ROWS)
+    shown, ridge = slice(None, None, stride), whole.ridge / stride
+    problem = SharedProblem(whole.inputs[shown], whole.targets[shown], whole.loss, ridge)
     response = candidate.found.readout.response[shown]
     wanted = response - response.mean(axis=0)
     left, right = (

@@ -8,7 +8,7 @@ from qdeploy.training.straight_through import step_work
 
 __all__ = ["Plan", "plan_search"]
 
-WORK = 6e11
+WORK = 1e12
 """Floating-point operations that are worth spending: under a minute on two busy cores."""
 WORTH_PROCESSES = 3e9
 """Operations below which starting processes costs more than it gives."""
