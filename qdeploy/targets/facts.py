@@ -85,8 +85,11 @@ def _flash(target: "McuTarget") -> str:
     if read is None:
         return f"{text}\nwhat they cost is not known, and estimates leave it out" if waits else text
     return (
-        f"{text}\n{read.data_cycles_per_byte:g} cycles for each byte of constants, "
-        f"{read.branch_cycles:g} for a taken branch, beyond the core's own [estimated]\n"
+        f"{text}\nbeyond the core's own cycles, where the cache does not have them: "
+        f"{read.data_cycles_per_byte:g} for each byte of constants, "
+        f"{read.code_cycles_per_byte:g} of code, {read.branch_cycles:g} for a taken branch "
+        "[estimated]\n"
+        f"caches: {read.data_cache_bytes} bytes for constants, {read.code_cache_bytes} for code\n"
         f"source: {read.source}"
     )
 

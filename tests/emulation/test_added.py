@@ -29,20 +29,25 @@ ELSE = {
 }
 
 
-@pytest.mark.parametrize("name", ELSE)
-def test_selects(assemble, name):
-    machines = {
-        condition: assemble("cortex-m55", f"cmp r0, r1\n{name} r0, r2, r3, {condition}\nbx lr")
-        for condition in CONDITIONS
-    }
+FUNCTIONS = {f"{name}_{condition}": (name, condition) for name in ELSE for condition in CONDITIONS}
+
+
+def test_selects(build):
+    text = ".syntax unified\n.thumb\n" + "".join(
+        f'.section .text.{function}, "ax", %progbits\n.global {function}\n'
+        f".type {function}, %function\n.thumb_func\n{function}:\n"
+        f"cmp r0, r1\n{name} r0, r2, r3, {condition}\nbx lr\n"
+        for function, (name, condition) in FUNCTIONS.items()
+    )
+    machine = build("cortex-m55", text, tuple(FUNCTIONS), kind="S")
 
     @given(a=WORD, b=WORD, c=WORD, d=WORD)
     @settings(max_examples=40)
     def check(a, b, c, d):
         signed = [value - (value >> 31 << 32) for value in (a, b)]
-        for condition, holds in CONDITIONS.items():
-            expected = c if holds(a, b, *signed) else ELSE[name](d)
-            assert machines[condition].call("f", a, b, c, d) == expected & 0xFFFFFFFF, condition
+        for function, (name, condition) in FUNCTIONS.items():
+            expected = c if CONDITIONS[condition](a, b, *signed) else ELSE[name](d)
+            assert machine.call(function, a, b, c, d) == expected & 0xFFFFFFFF, function
 
     check()
 
