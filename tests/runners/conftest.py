@@ -4,6 +4,7 @@ It is written apart from the firmware's C, and can misbehave.
 """
 
 import os
+import select
 import threading
 import time
 import tty
@@ -54,6 +55,7 @@ class SimulatedBoard:
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
         self.port = os.ttyname(self.slave)
+        self.ended = threading.Event()
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
 
@@ -66,11 +68,11 @@ class SimulatedBoard:
 
     def listen(self):
         heard = b""
-        while True:
-            try:
-                arrived = os.read(self.master, 1024)
-            except OSError:
-                return
+        while not self.ended.is_set():
+            # Never blocked in a read: the number of a closed descriptor is soon another file's.
+            if not select.select([self.master], [], [], 0.02)[0]:
+                continue
+            arrived = os.read(self.master, 1024)
             if time.monotonic() < self.silent_until:
                 continue
             heard += arrived
@@ -80,6 +82,7 @@ class SimulatedBoard:
                 self.commands.append(text)
                 if text == self.unplugged_by:
                     os.close(self.master)
+                    self.master = None
                     return
                 self.answer(text)
 
@@ -121,11 +124,11 @@ class SimulatedBoard:
         self.send("m-infer-done", f"m-results-[{','.join(map(str, scores))}]", "m-ready")
 
     def close(self):
-        for descriptor in (self.master, self.slave):
-            try:
-                os.close(descriptor)
-            except OSError:
-                continue
+        self.ended.set()
+        self.thread.join()
+        if self.master is not None:
+            os.close(self.master)
+        os.close(self.slave)
 
 
 @pytest.fixture

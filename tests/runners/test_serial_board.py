@@ -270,9 +270,11 @@ def emulated_port(tmp_path_factory):
     with subprocess.Popen(
         [*machine, *channel, "-kernel", str(image.elf)], stdout=subprocess.PIPE, text=True
     ) as process:
-        # "char device redirected to /dev/pts/3 (label uart)"
-        yield re.search(r"to (\S+)", process.stdout.readline()).group(1)
-        process.kill()
+        try:
+            # "char device redirected to /dev/pts/3 (label uart)"
+            yield re.search(r"to (\S+)", process.stdout.readline()).group(1)
+        finally:
+            process.kill()
 
 
 def test_the_firmware_itself(emulated_port, toy_interface, expected):
