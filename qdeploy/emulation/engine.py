@@ -141,11 +141,12 @@ class Engine:
             self._fault = Fault(reason, self.program_counter)
         self.uc.emu_stop()
 
-    def on_block(self, record: Callable[[int, int], None]) -> None:
-        """Tell of every block that runs: its address and bytes."""
+    def on_block(self, record: Callable[[int, int, int], None]) -> None:
+        """Tell of every block that runs: its address and bytes, and the stack pointer before it."""
+        read, stack = self.uc.reg_read, self._registers.stack
 
         def block(_uc: Any, address: int, size: int, _data: Any) -> None:
-            record(address, size)
+            record(address, size, read(stack))
 
         self.uc.hook_add(self._unicorn.UC_HOOK_BLOCK, block)
 

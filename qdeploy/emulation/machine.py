@@ -172,7 +172,7 @@ class Machine:
         """
         if self._counting is None:
             self._counting = engine = self._engine()
-            engine.on_block(self._recorder(engine))
+            engine.on_block(self._record_block)
             if self._core.architecture == "riscv32":
                 engine.on_access(self._checker(engine))
             flash = self._flash
@@ -192,22 +192,13 @@ class Machine:
         reads = np.array(self._reads, dtype=np.int64).reshape(-1, 2)
         return self._blocks.counts(blocks[:, 0], blocks[:, 1], (reads[:, 0], reads[:, 1]), depth)
 
-    def _recorder(self, engine: Engine) -> Callable[[int, int], None]:
-        """What the counting engine does at every block: keep it, and the deepest stack."""
-        append = self._trace.append
-
-        def record(address: int, size: int) -> None:
-            append(address)
-            append(size)
-            pointer = engine.stack_pointer
-            if pointer < self._lowest:
-                self._lowest = pointer
-
-        return record
+    def _record_block(self, address: int, size: int, stack: int) -> None:
+        self._trace.extend((address, size))
+        if stack < self._lowest:
+            self._lowest = stack
 
     def _record_read(self, address: int, size: int) -> None:
-        self._reads.append(address)
-        self._reads.append(size)
+        self._reads.extend((address, size))
 
     def _engine(self) -> Engine:
         mappings = (self._flash, self._ram, self._harness, self._landing)

@@ -185,3 +185,10 @@ def test_a_fault_in_an_it_block_leaves_nothing_behind(assemble, core_name):
             machine.call("f", 0x3000_0000, 0)
         assert machine.call("f", place, 0) == 1
         assert machine.call("f", 5, 1) == 5
+
+
+def test_a_short_instruction_before_a_long_one_is_told_from_it(assemble):
+    machine = assemble("cortex-m4", "ldr r0, [r0]\nadd.w r0, r0, #1\nbx lr")
+    place = machine.allocate(8)
+    machine.write(place, bytes([0, 1, 0, 0, 0, 0, 0, 0]))
+    assert machine.call("f", place + 1, strict=True) == 2
