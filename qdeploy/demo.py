@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qdeploy.data import Dataset
 from qdeploy.errors import QDeployError
@@ -127,24 +127,22 @@ def measure(
     subject: "Model | Artifact",
     output: Path,
     *,
-    target: str = "cpu",
+    target: str | None = None,
     dataset: tuple[Dataset, Dataset] | None = None,
-    peers: Sequence[str] | None = None,
-    seconds: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
+    **options: Any,
 ) -> "BenchmarkReport":
     """Benchmark one model and write its figures, its report and, where it was made, its artifact.
 
     Args:
         subject: a model, which is compiled first, or its artifact.
         output: folder for benchmark.json, report.html and the artifact.
-        target: name of the target.
-        dataset: training and test rows; without them no accuracy and no float model.
-        peers: implementations beside qdeploy's; by default those of the target.
-        seconds: for each implementation and batch size; by default the target's.
+        target: name of the target or its file; by default the artifact's, or this machine.
+        dataset: training and test rows; without them no accuracy and no peer that learns.
         overwrite: whether the folder may exist; files of the same names are then replaced.
         progress: told about every step.
+        options: as for `qdeploy.bench`.
 
     Raises:
         QDeployError: the folder exists, or a step fails.
@@ -156,17 +154,16 @@ def measure(
     check_writable(output, overwrite=overwrite)
     if isinstance(subject, Model):
         subject = compile_model(
-            subject, target, output / "artifact", overwrite=overwrite, progress=progress
+            subject, target or "cpu", output / "artifact", overwrite=overwrite, progress=progress
         )
     figures = bench(
         subject,
         target=target,
         dataset=dataset,
         output=output,
-        peers=peers,
-        seconds=seconds,
         overwrite=overwrite,
         progress=progress,
+        **options,
     )
     model = subject.model
     parts = zip(("train", "test"), dataset or (), strict=False)

@@ -7,13 +7,16 @@ from typing import Any
 __all__ = [
     "BETA",
     "BYTES",
+    "CAPACITY",
     "GAP",
     "INPUTS",
     "NEURONS",
+    "RATE",
     "READOUT_BITS",
     "SEED",
     "TEST_SIZE",
     "TIME_LIMIT",
+    "VOLTS",
     "Range",
     "auto_or",
 ]
@@ -71,6 +74,9 @@ SEED = Range(0, 2**32, whole=True)
 TIME_LIMIT = Range(0, above=True)
 BETA = Range(0, above=True)
 READOUT_BITS = Range(2, 17, whole=True)
+CAPACITY = Range(0, above=True)
+VOLTS = Range(0, above=True)
+RATE = Range(0, above=True)
 
 
 def auto_or(numbers: Range, value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from qdeploy.benchmark.timing import Estimate
+from qdeploy.targets.cycles import INSTRUCTION_CLASSES
 
 __all__ = ["METRICS", "Figure", "FigureSheet", "Metric", "Obtained"]
 
@@ -23,7 +24,7 @@ class Metric:
     """What a metric name means.
 
     Attributes:
-        unit: SI unit of every figure of this metric.
+        unit: unit of every figure of this metric, without prefix.
         meaning: one line for tables and documentation.
         smaller_is_better: which way is up.
     """
@@ -41,13 +42,26 @@ METRICS: dict[str, Metric] = {
     "latency_python_median": Metric("s", "median call from Python, on prepared arrays"),
     "latency_pipeline_median": Metric("s", "median call from Python, raw features to prediction"),
     "throughput": Metric("samples/s", "samples a second in native code", False),
+    "latency": Metric("s", "time of one inference on the device"),
+    "instructions": Metric("instructions", "instructions of one inference"),
+    "cycles": Metric("cycles", "clock cycles of one inference"),
     "energy": Metric("J", "energy of one inference"),
+    "battery_life": Metric("s", "life of a battery at a steady rate of inferences", False),
+    "flash": Metric("B", "flash of the model: code, constants, initial values"),
     "flash_code": Metric("B", "machine code of the compiled model"),
     "flash_weights": Metric("B", "constant data of the compiled model"),
+    "ram": Metric("B", "RAM of one inference: variables, input, output, stack"),
+    "ram_static": Metric("B", "variables of the model, its scratch among them"),
+    "ram_buffers": Metric("B", "one input and its scores"),
     "ram_scratch": Metric("B", "working memory of one inference"),
+    "stack": Metric("B", "deepest stack of one inference"),
     "model_bytes": Metric("B", "what describes the model: ONNX file, or fitted parameters"),
     "accuracy": Metric("fraction", "test rows that are classified correctly", False),
     "r2": Metric("1", "coefficient of determination on the test rows", False),
+    **{
+        f"instructions_{name}": Metric("instructions", f"instructions of the class {name}")
+        for name in INSTRUCTION_CLASSES
+    },
 }
 
 

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from qdeploy import __version__
@@ -39,13 +41,13 @@ def describe_machine(root: Path = Path("/")) -> dict[str, MachineFact]:
     }
 
 
-def describe_versions() -> dict[str, str]:
-    """Versions of qdeploy, Python and the packages that take part."""
-    return {
-        "qdeploy": __version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+def describe_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Versions of qdeploy, Python and the packages that take part, where they are installed."""
+    versions = {"qdeploy": __version__, "python": platform.python_version()}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _processor_table(path: Path) -> dict[str, str]:

@@ -58,8 +58,10 @@ class BenchmarkReport(BaseModel):
             and batch in (None, figure.batch)
         )
 
-    def compare(self, metric: str = "latency_median", batch: int = 1) -> tuple[Comparison, ...]:
-        """Ratios of one metric at one batch size: how many times slower the others are."""
+    def compare(
+        self, metric: str = "latency_median", batch: int | None = 1
+    ) -> tuple[Comparison, ...]:
+        """Ratios of one metric at one batch size: how many times more the others take."""
         return tuple(c for c in self.comparisons if (c.metric, c.batch) == (metric, batch))
 
     def to_json(self) -> str:

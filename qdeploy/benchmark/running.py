@@ -15,6 +15,7 @@ from qdeploy.targets import Target, load_target
 
 if TYPE_CHECKING:
     from qdeploy.compiler import Artifact
+    from qdeploy.compiler.families import Goal
 
 __all__ = ["FILE_NAME", "bench"]
 
@@ -34,6 +35,7 @@ def bench(
     seconds: float | None = None,
     duty: Duty | None = None,
     port: str | None = None,
+    optimize: "Goal | None" = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> BenchmarkReport:
@@ -51,6 +53,8 @@ def bench(
         seconds: for each measurement on a clock; by default the target's.
         duty: what a battery must last for, on targets of the family mcu.
         port: serial port of a board, which is then measured too, on targets of the family mcu.
+        optimize: what a model is compiled for ("speed", "size", "balanced"), on targets of the
+            family mcu.
         overwrite: whether `benchmark.json` may exist.
         progress: told about each step.
 
@@ -70,9 +74,10 @@ def bench(
     file = None if output is None else output / FILE_NAME
     if file is not None:
         check_writable(file, overwrite=overwrite)
-    name, described = _target_of(model, target)
+    described = _target_of(model, target)
     suite = SUITES[described.family]
-    for option, given in {"seconds": seconds, "duty": duty, "port": port}.items():
+    given_options = {"seconds": seconds, "duty": duty, "port": port, "optimize": optimize}
+    for option, given in given_options.items():
         if given is not None and option not in suite.options:
             raise QDeployError(
                 f"{_WORDS[option]} means nothing for target {described.name!r} of the family "
@@ -82,12 +87,12 @@ def bench(
         Request(
             model=model,
             target=described,
-            target_name=name,
             dataset=dataset,
             peers=None if peers is None else tuple(peers),
             seconds=seconds,
             duty=duty,
             port=port,
+            optimize=optimize,
             progress=progress,
         )
     )
@@ -100,14 +105,14 @@ _WORDS = {
     "seconds": "a time for each measurement",
     "duty": "a battery",
     "port": "a serial port",
+    "optimize": "a goal of the compiler",
 }
 
 
-def _target_of(model: "Model | Artifact", name: str | None) -> tuple[str, Target]:
-    """Name or file, and the target."""
+def _target_of(model: "Model | Artifact", name: str | None) -> Target:
+    """Where the model is measured; an artifact knows what it was compiled for."""
     if isinstance(model, Model):
-        name = name or _DEFAULT_TARGET
-        return name, load_target(name)
+        return load_target(name or _DEFAULT_TARGET)
     # A board of the user's own has no name that could be looked up: its artifact brings it along.
     own: Target | None = getattr(model, "board", None)
     described = own or load_target(model.target)
@@ -116,4 +121,4 @@ def _target_of(model: "Model | Artifact", name: str | None) -> tuple[str, Target
             f"{model.folder} was compiled for target {described.name!r}, not for {name!r}; "
             "compile the model for it, or give the model file"
         )
-    return described.name, described
+    return described

@@ -8,11 +8,13 @@ from qdeploy.benchmark.figures import Figure
 from qdeploy.certificate import Certificate
 
 __all__ = [
+    "COUNTS",
     "certificate_sentences",
     "estimate_sentences",
     "number",
     "percent_up",
     "quantity",
+    "span",
     "times",
 ]
 
@@ -33,22 +35,66 @@ _METHODS = {
 }
 
 
-def quantity(value: float, unit: str) -> str:
-    """A value with its unit at three significant digits: "97.3 ns", "1.20 kB", "98.2 %"."""
+COUNTS = ("instructions", "cycles")
+"""Units that are counted: whole numbers up to five digits."""
+
+_EXACT = {"B": 1e4, **dict.fromkeys(COUNTS, 1e5)}
+"""Below what a quantity is shown as a whole number."""
+
+_PREFIXED = ("s", "J", "B", "1/s")
+"""Units that a prefix becomes a part of."""
+
+_SPANS = (
+    (2 * 365.25 * 86400, 365.25 * 86400, "years"),
+    (2 * 86400, 86400, "days"),
+    (7200, 3600, "h"),
+)
+"""Long times: from how many seconds on, seconds of the unit, and its name."""
+
+
+def quantity(value: float, unit: str, *, like: float | None = None) -> str:
+    """A value with its unit at three significant digits: "97.3 ns", "1.20 kB", "98.2 %".
+
+    Bytes and counts are exact as long as they are short; long times are in hours, days or years.
+
+    Args:
+        value: the value.
+        unit: its unit.
+        like: a larger value whose prefix it takes, to stand beside it.
+    """
     if unit == "fraction":
         # Down, as everywhere: no more correct answers are claimed than there were.
         return f"{math.floor(round(1000 * value, 9)) / 10:.1f} %"
     if unit == "1":
         return f"{value:.3f}"
-    short = "samples/s" if unit == "samples/s" else unit
     if value == 0 or not math.isfinite(value):
-        return f"{value:g} {short}"
-    if unit == "B" and abs(value) < 1e4:
-        return f"{value:.0f} {short}"
-    rounded = float(f"{value:.3g}")
-    factor, prefix = next((entry for entry in _PREFIXES if abs(rounded) >= entry[0]), _PREFIXES[-1])
-    joined = f" {prefix} {short}" if unit == "samples/s" and prefix else f" {prefix}{short}"
-    return f"{number(rounded / factor)}{joined}"
+        return f"{value:g} {unit}"
+    scale = value if like is None or value < like / 1000 else like
+    if abs(scale) < _EXACT.get(unit, 0.0):
+        return f"{value:.0f} {unit}"
+    if unit == "s":
+        for least, seconds, name in _SPANS:
+            if scale >= least:
+                return f"{number(value / seconds)} {name}"
+    factor, prefix = _prefix(scale)
+    # A prefix belongs to its unit, but not to a word.
+    joined = f" {prefix} {unit}" if prefix and unit not in _PREFIXED else f" {prefix}{unit}"
+    return f"{number(float(f'{value:.3g}') / factor)}{joined}"
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """Two ends of a band, with the unit once: "17.5 to 39.6 µJ", "94.0 to 97.6 %"."""
+    first, last = quantity(low, unit, like=high), quantity(high, unit)
+    if first == last:
+        return last
+    figure, _, rest = first.partition(" ")
+    return f"{figure if last.endswith(f' {rest}') else first} to {last}"
+
+
+def _prefix(value: float) -> tuple[float, str]:
+    """The prefix that leaves one to three digits before the point, after rounding to three."""
+    rounded = abs(float(f"{value:.3g}"))
+    return next((entry for entry in _PREFIXES if rounded >= entry[0]), _PREFIXES[-1])
 
 
 def number(value: float) -> str:
@@ -60,8 +106,10 @@ def number(value: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio: "38x", "1.2x"."""
-    return f"{ratio:.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×"
+    """A ratio: "38×", "1.2×", "0.046×"."""
+    if ratio >= 9.95:
+        return f"{ratio:.0f}×"
+    return f"{ratio:.1f}×" if ratio >= 0.995 else f"{ratio:.2g}×"
 
 
 def percent_up(share: float) -> str:

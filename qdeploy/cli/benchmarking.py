@@ -17,24 +17,15 @@ from qdeploy.cli.figures import (
     percent_score,
     score_text,
 )
-from qdeploy.cli.options import Force, Json, Quiet, TargetName, checked
+from qdeploy.cli.options import Force, Json, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs
-from qdeploy.ranges import TIME_LIMIT
+from qdeploy.ranges import CAPACITY, RATE, TIME_LIMIT, VOLTS
 
 if TYPE_CHECKING:
     from qdeploy.benchmark import BenchmarkReport, Figure
     from qdeploy.demo import Outcome
 
 __all__ = ["bench", "demo"]
-
-_COLUMNS = {
-    "latency_median": "one call,\nnative",
-    "latency_python_median": "one call,\nPython",
-    "throughput": "samples\na second",
-    "energy": "energy",
-    "accuracy": "test\naccuracy",
-    "r2": "test R²",
-}
 
 
 def bench(
@@ -47,7 +38,13 @@ def bench(
             "--output", "-o", metavar="DIR", help="Write the figures and an HTML report here."
         ),
     ] = None,
-    target: TargetName = "cpu",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="See: qdeploy targets. By default that of the artifact, or this machine.",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -70,18 +67,55 @@ def bench(
         typer.Option(
             metavar="SECONDS",
             parser=checked(TIME_LIMIT),
-            help="For each implementation and batch size; by default the target's.",
+            help="For each figure from a clock; by default the target's.",
+        ),
+    ] = None,
+    battery: Annotated[
+        float | None,
+        typer.Option(
+            "--battery-mah",
+            metavar="MAH",
+            parser=checked(CAPACITY),
+            help="Microcontrollers: capacity of the battery; 220 by default, a coin cell.",
+        ),
+    ] = None,
+    volts: Annotated[
+        float | None,
+        typer.Option(
+            "--battery-volts",
+            metavar="VOLTS",
+            parser=checked(VOLTS),
+            help="Microcontrollers: its voltage; 3 by default.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HERTZ",
+            parser=checked(RATE),
+            help="Microcontrollers: inferences a second that it lasts for; 1 by default.",
+        ),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT",
+            help="Microcontrollers: flash and measure the board on this serial port; "
+            "'auto' for the only one.",
         ),
     ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure latency, throughput, energy and memory beside other ways to run the model.
+    """Measure what a model costs on a target, beside other ways to do the same.
 
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --data sklearn:breast_cancer -o bench
+
+    [bold]Example[/bold]:  qdeploy bench cancer.onnx --target nucleo-l4r5zi --data cancer.csv
     """
-    from qdeploy.benchmark import bench as time_only
+    from qdeploy.benchmark import Duty
+    from qdeploy.benchmark import bench as figures_only
     from qdeploy.demo import measure
     from qdeploy.inference import load_any
     from qdeploy.model import Model
@@ -92,27 +126,19 @@ def bench(
     trained = subject if isinstance(subject, Model) else subject.model
     rows = split_for(trained, data, label=label, test_data=test_data) if data else None
     with terminal.progress() as progress:
-        named = peers.split(",") if peers else None
+        asked: dict[str, Any] = {
+            "target": target,
+            "dataset": rows,
+            "peers": peers.split(",") if peers else None,
+            "seconds": seconds,
+            "duty": Duty(battery, rate, volts) if (battery or rate or volts) else None,
+            "port": port,
+            "progress": progress,
+        }
         if output is None:
-            report = time_only(
-                subject,
-                target=target,
-                dataset=rows,
-                peers=named,
-                seconds=seconds,
-                progress=progress,
-            )
+            report = figures_only(subject, **asked)
         else:
-            report = measure(
-                subject,
-                output,
-                target=target,
-                dataset=rows,
-                peers=named,
-                seconds=seconds,
-                overwrite=force,
-                progress=progress,
-            )
+            report = measure(subject, output, overwrite=force, **asked)
     from qdeploy.benchmark.wording import estimate_sentences
 
     remarks = list(estimate_sentences(report.results))
@@ -209,17 +235,17 @@ def _story(outcome: "Outcome") -> Iterator[RenderableType]:
 
 def _figures_table(report: "BenchmarkReport") -> Table:
     """Implementations down, metrics across; the tag stands in the heading, or with the figure."""
-    from qdeploy.benchmark.wording import quantity
+    from qdeploy.benchmark.suites import SUITES
 
     names = list(dict.fromkeys(figure.implementation for figure in report.results))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     chosen = {}
-    for metric, heading in _COLUMNS.items():
+    for metric, heading in SUITES[report.family].columns.items():
         best: dict[str, Figure] = {}
         for figure in report.find(metric):
             held = best.get(figure.implementation)
-            if held is None or (metric == "throughput" and figure.value > held.value):
+            if held is None or _preferred(figure, held):
                 best[figure.implementation] = figure
         if best:
             tags = {figure.obtained for figure in best.values()}
@@ -231,9 +257,25 @@ def _figures_table(report: "BenchmarkReport") -> Table:
             if name not in best:
                 cells.append("")
                 continue
-            value, unit = best[name].value, best[name].unit
-            text = percent_score(value) if unit == "fraction" else quantity(value, unit)
-            text = text.removesuffix("samples/s").rstrip()
+            text = _cell(best[name])
             cells.append(f"{text} {best[name].obtained}" if len(tags) > 1 else text)
         table.add_row(name, *cells)
     return table
+
+
+def _preferred(figure: "Figure", held: "Figure") -> bool:
+    """Whether a figure says more than another of the same metric and implementation."""
+    if figure.obtained != held.obtained:
+        return figure.obtained == "measured"
+    return figure.metric == "throughput" and figure.value > held.value
+
+
+def _cell(figure: "Figure") -> str:
+    """A figure without the unit that its heading names."""
+    from qdeploy.benchmark.wording import COUNTS, quantity
+
+    if figure.unit == "fraction":
+        return percent_score(figure.value)
+    text = quantity(figure.value, figure.unit)
+    in_heading = ("samples/s", *COUNTS)
+    return text.removesuffix(figure.unit).rstrip() if figure.unit in in_heading else text

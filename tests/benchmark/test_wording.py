@@ -12,6 +12,7 @@ from qdeploy.benchmark.wording import (
     estimate_sentences,
     percent_up,
     quantity,
+    span,
     times,
 )
 from qdeploy.certificate import Certificate, OutputCertificate
@@ -32,13 +33,34 @@ from qdeploy.certificate import Certificate, OutputCertificate
         (-0.25, "1", "-0.250"),
         (1.234e7, "samples/s", "12.3 M samples/s"),
         (999.0, "samples/s", "999 samples/s"),
+        (26068.0, "cycles", "26068 cycles"),
+        (84.38, "instructions", "84 instructions"),
+        (2.478e6, "instructions", "2.48 M instructions"),
+        (3 * 3600.0, "s", "3.00 h"),
+        (10 * 86400.0, "s", "10.0 days"),
+        (6.518e7, "s", "2.07 years"),
     ],
 )
 def test_quantities_read_well(value, unit, text):
     assert quantity(value, unit) == text
 
 
-@given(st.floats(1e-11, 1e9))
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "text"),
+    [
+        (5.54e-7, 1.22e-6, "J", "0.554 to 1.22 µJ"),
+        (1e-9, 1e-3, "J", "1.00 nJ to 1.00 mJ"),
+        (0.94, 0.9761, "fraction", "94.0 to 97.6 %"),
+        (203, 262, "instructions", "203 to 262 instructions"),
+        (5.9e7, 2.6e8, "s", "1.87 to 8.24 years"),
+        (12, 12, "B", "12 B"),
+    ],
+)
+def test_bands_say_their_unit_once(low, high, unit, text):
+    assert span(low, high, unit) == text
+
+
+@given(st.floats(1e-11, 7000))
 def test_three_digits_are_kept(value):
     figure, unit = quantity(value, "s").split()
     prefix = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1, "m": 1e-3, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
@@ -54,7 +76,7 @@ def test_a_gap_is_never_made_smaller(share):
 
 
 def test_ratios():
-    assert (times(38.4), times(1.23)) == ("38×", "1.2×")
+    assert (times(38.4), times(1.23), times(0.0456)) == ("38×", "1.2×", "0.046×")
 
 
 def test_a_certificate_says_what_it_proves_and_how():

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from qdeploy.benchmark.wording import quantity
+from qdeploy.benchmark.wording import COUNTS, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,11 +68,12 @@ def quantity_ticks(axis: Any, unit: str) -> None:
 
 
 def _tick(value: float, unit: str) -> str:
-    """A short tick label: "100 ns", "10 k", "90 %"."""
+    """A short tick label: "100 ns", "10 k", "90 %"; the axis says what is counted."""
     if unit == "fraction":
         return f"{100 * value:.4g} %"
-    text = quantity(value, "1/s" if unit == "samples/s" else unit)
-    figure, _, rest = text.partition(" ")
+    if unit in ("samples/s", *COUNTS):
+        unit = "1/s"
+    figure, _, rest = quantity(value, unit).partition(" ")
     return f"{float(figure):g} {rest.removesuffix('1/s')}".strip()
 
 

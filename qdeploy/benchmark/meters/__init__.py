@@ -21,14 +21,14 @@ class Load:
         latency: median seconds a call, as it was measured.
         threads: cores that a call keeps busy.
         seconds: how long a meter may run it.
-        power: of a busy core of the target.
+        power: of a busy core or board of the target; None where nothing is known of it.
     """
 
     timer: Timer
     latency: Estimate
     threads: int
     seconds: float
-    power: Power
+    power: Power | None
 
 
 @dataclass(frozen=True)

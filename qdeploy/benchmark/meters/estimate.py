@@ -17,6 +17,7 @@ class EstimateMeter(Meter):
 
     def measure(self, load: Load) -> EnergyReading:
         """Latency x power x busy cores."""
+        assert load.power is not None, "who knows no power takes no estimates"
         power, latency, cores = load.power, load.latency, load.threads
         return EnergyReading(
             Estimate(

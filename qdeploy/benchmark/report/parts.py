@@ -219,15 +219,10 @@ def card(label: str, figure: Figure, remark: str = "") -> Card:
 
 
 def interval(figure: Figure) -> str:
-    """Both ends, with the unit once where they share it; empty where there is no interval."""
+    """Both ends; empty where there is no interval."""
     if figure.low is None or figure.high is None:
         return ""
-    low = wording.quantity(figure.low, figure.unit)
-    high = wording.quantity(figure.high, figure.unit)
-    if low == high:
-        return low
-    number, _, unit = low.partition(" ")
-    return f"{number if high.endswith(f' {unit}') else low} to {high}"
+    return wording.span(figure.low, figure.high, figure.unit)
 
 
 def bars_of(report: BenchmarkReport, figures: Sequence[Figure]) -> list[Bar]:

@@ -4,6 +4,7 @@
 find it by the family that a benchmark names.
 """
 
+import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.data.dataset import Dataset
+from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.progress import Progress, silent
 from qdeploy.registry import Registry
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from qdeploy.benchmark.report import ReportSection
     from qdeploy.benchmark.report.parts import Presentation
     from qdeploy.compiler import Artifact
+    from qdeploy.compiler.families import Goal
 
 __all__ = ["OWN", "SUITES", "Duty", "Request", "Suite", "compiled", "now"]
 
@@ -39,11 +42,20 @@ class Duty:
         milliampere_hours: capacity of the battery.
         rate: inferences a second.
         volts: of the battery.
+
+    Raises:
+        QDeployError: one of them is not positive and finite.
     """
 
     milliampere_hours: float | None = None
     rate: float | None = None
     volts: float | None = None
+
+    def __post_init__(self) -> None:
+        for what, number in vars(self).items():
+            if number is not None and not 0 < number < math.inf:
+                name = what.replace("_", " ")
+                raise QDeployError(f"{name} of a battery must be positive, not {number:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +65,23 @@ class Request:
     Attributes:
         model: a model, or its artifact.
         target: where.
-        target_name: name or file of the target, for the compiler.
         dataset: training and test rows, or None.
         peers: implementations beside qdeploy's; None for those that the definition names.
         seconds: for each measurement on a clock; None for the definition's.
         duty: what a battery must last for, or None.
         port: serial port of a board, or None.
+        optimize: what a model is compiled for, or None for what its family does by itself.
         progress: told about each step.
     """
 
     model: "Model | Artifact"
     target: Target
-    target_name: str
     dataset: tuple[Dataset, Dataset] | None = None
     peers: tuple[str, ...] | None = None
     seconds: float | None = None
     duty: Duty | None = None
     port: str | None = None
+    optimize: "Goal | None" = None
     progress: Progress = silent
 
 
@@ -78,7 +90,7 @@ class Suite(ABC):
 
     Attributes:
         family: of targets.
-        options: which of `seconds`, `duty` and `port` mean something here.
+        options: which of `seconds`, `duty`, `port` and `optimize` mean something here.
         columns: headings of the terminal's table by metric, in order.
     """
 
@@ -108,10 +120,15 @@ def compiled(request: Request, stack: ExitStack) -> "Artifact":
     if not isinstance(request.model, Model):
         return request.model
     from qdeploy.compiler import compile_model
+    from qdeploy.compiler.families import Options
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-bench-")))
     return compile_model(
-        request.model, request.target_name, folder / "artifact", progress=request.progress
+        request.model,
+        request.target,
+        folder / "artifact",
+        options=Options(optimize=request.optimize),
+        progress=request.progress,
     )
 
 

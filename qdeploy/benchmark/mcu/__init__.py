@@ -1,0 +1,1 @@
+"""Microcontrollers: implementations built alike, run in one emulator, weighed by one model."""

@@ -1,0 +1,173 @@
+"""One implementation on one core: built, linked, run on every row, counted on some of them.
+
+Everybody is built by the same compiler with the same flags and linked for the memories of the same
+target. What an implementation computes is compared with what it should before anything is counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.benchmark.peers_mcu import McuSubject
+from qdeploy.benchmark.timing import Estimate
+from qdeploy.emulation import Counts, Machine
+from qdeploy.emulation.cycles import cycles
+from qdeploy.errors import QDeployError
+from qdeploy.firmware import Image, link_plain
+from qdeploy.targets import McuTarget, load_core
+from qdeploy.toolchains import Toolchain
+
+__all__ = ["Execution", "Rows", "execute"]
+
+ALIGNMENT = 8
+"""Of the input and of the scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What implementations run on.
+
+    Attributes:
+        features: raw features (n, D), or None where inputs are random.
+        inputs: the same as int8 inputs (n, d) of the model.
+        counted: numbers of the rows whose instructions are counted.
+    """
+
+    features: NDArray[np.float64] | None
+    inputs: NDArray[np.int8]
+    counted: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """What an implementation did.
+
+    Attributes:
+        subject: which one.
+        image: its bytes.
+        outputs: what it wrote for each row (n, outputs).
+        counts: of the counted rows.
+        cycles: estimate of each of these.
+    """
+
+    subject: McuSubject
+    image: Image
+    outputs: NDArray[Any]
+    counts: tuple[Counts, ...]
+    cycles: tuple[Estimate, ...]
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of one input and its outputs."""
+        subject = self.subject
+        return (
+            subject.inputs * subject.input_dtype.itemsize
+            + subject.outputs * subject.output_dtype.itemsize
+        )
+
+    @property
+    def stack_bytes(self) -> int:
+        """Deepest stack of the counted rows."""
+        return max(counts.stack_bytes for counts in self.counts)
+
+    @property
+    def predictions(self) -> NDArray[Any]:
+        """Labels or numbers of every row, from the emulated bits."""
+        return self.subject.decode(self.outputs)
+
+
+def execute(
+    subject: McuSubject, target: McuTarget, toolchain: Toolchain, rows: Rows, folder: Path
+) -> Execution:
+    """Build, link, run, compare, count.
+
+    Args:
+        subject: what to run.
+        target: its core and memories.
+        toolchain: the compiler and linker of all implementations.
+        rows: what to run on.
+        folder: for sources, objects and image; one of its own.
+
+    Raises:
+        QDeployError: it cannot be built or does not fit, it does what the core does not allow, or
+            it computes something else than it should.
+    """
+    core = load_core(target.core)
+    sources = subject.write(folder / "sources")
+    objects = toolchain.compile(core, sources, folder / "objects", include=[folder / "sources"])
+    image = link_plain(
+        core,
+        target.flash,
+        target.ram,
+        [*objects, *subject.objects],
+        folder / f"{subject.name}.elf",
+        toolchain,
+        [subject.entry],
+    )
+    x = _inputs(subject, rows)
+    call = _Call(subject, Machine(image.elf, core, target.flash, target.ram))
+    outputs = np.stack([call.run(row) for row in x])
+    _compare(subject, x, outputs, rows)
+    counts = tuple(call.count(x[number]) for number in rows.counted)
+    return Execution(
+        subject, image, outputs, counts, tuple(cycles(each, core, target) for each in counts)
+    )
+
+
+class _Call:
+    """The entry with its two buffers in a machine."""
+
+    def __init__(self, subject: McuSubject, machine: Machine) -> None:
+        self._subject = subject
+        self._machine = machine
+        self._bytes = subject.outputs * subject.output_dtype.itemsize
+        self._input = machine.allocate(
+            subject.inputs * subject.input_dtype.itemsize, align=ALIGNMENT
+        )
+        self._output = machine.allocate(self._bytes, align=ALIGNMENT)
+
+    def run(self, row: NDArray[Any]) -> NDArray[Any]:
+        """Outputs of one row."""
+        self._machine.write(self._input, row.tobytes())
+        self._machine.call(self._subject.entry, self._input, self._output)
+        written = self._machine.read(self._output, self._bytes)
+        return np.frombuffer(written, dtype=self._subject.output_dtype)
+
+    def count(self, row: NDArray[Any]) -> Counts:
+        """Counts of one row."""
+        self._machine.write(self._input, row.tobytes())
+        return self._machine.count(self._subject.entry, self._input, self._output)
+
+
+def _inputs(subject: McuSubject, rows: Rows) -> NDArray[Any]:
+    if rows.features is not None:
+        x = subject.encode(rows.features)
+    elif subject.input_dtype == np.int8:
+        x = rows.inputs
+    else:
+        raise QDeployError(f"{subject.name} needs rows of features")
+    return np.ascontiguousarray(x, dtype=subject.input_dtype)
+
+
+def _compare(subject: McuSubject, x: NDArray[Any], outputs: NDArray[Any], rows: Rows) -> None:
+    """Every output bit where the meaning is exact, else every prediction."""
+    if subject.expected is not None:
+        wrong = (outputs != subject.expected(x)).any(axis=1)
+    elif subject.reference is not None and rows.features is not None:
+        should, does = subject.reference(rows.features), subject.decode(outputs)
+        if np.issubdtype(should.dtype, np.floating):
+            wrong = ~np.isclose(does, should, rtol=1e-3, atol=1e-3 * float(np.std(should)))
+        else:
+            wrong = does != should
+        wrong = wrong.reshape(len(x), -1).any(axis=1)
+    else:
+        return
+    if wrong.any():
+        raise QDeployError(
+            f"{subject.name} computes something else than it should for {int(wrong.sum())} of "
+            f"{len(x)} rows in the emulator, so its figures would mean nothing; please report this"
+        )
