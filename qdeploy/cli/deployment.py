@@ -168,7 +168,7 @@ def _controller_lines(artifact: "FirmwareArtifact", verified: str) -> Iterator[R
     for each in manifest.candidates:
         table.add_row(
             each.form,
-            _GENERATORS[each.generator],
+            f"{_GENERATORS[each.generator]}{f', {each.level}' if each.generator == 'c' else ''}",
             str(each.instructions),
             byte_count(each.flash),
             byte_count(each.ram),

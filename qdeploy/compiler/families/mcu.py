@@ -70,6 +70,7 @@ class CandidateTable(Table):
     Attributes:
         form: name of the kernel form.
         generator: "llvm" for TVM's LLVM, "c" for TVM's C and the C compiler.
+        level: optimisation of what the C compiler compiled.
         instructions: of one inference, exact.
         cycles: of one inference by the cycle model.
         flash: bytes of code and constants.
@@ -78,6 +79,7 @@ class CandidateTable(Table):
 
     form: str
     generator: Literal["llvm", "c"]
+    level: Literal["-O2", "-Os"]
     instructions: Annotated[int, Field(ge=1)]
     cycles: Annotated[float, Field(gt=0)]
     flash: Count

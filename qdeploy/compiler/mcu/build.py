@@ -81,12 +81,13 @@ def build_firmware_artifact(
         plan = choose(kernels, rejected, workshop.build, goal, options)
 
         stage("verify")
-        pair = _both_generators(plan)
+        pair = _same_form(plan)
         implementations = [
             onnxruntime_implementation(model.network, model_file),
             *(
                 Implementation(
-                    f"the code of {_GENERATORS[variant.generator]} on {core.name}",
+                    f"the code of {_GENERATORS[variant.writing.generator]} "
+                    f"({variant.writing.level}) on {core.name}",
                     workshop.session(variant.image.elf, strict=_STRICT),
                 )
                 for variant in pair
@@ -123,7 +124,7 @@ def build_firmware_artifact(
         front=front is not None,
         form=plan.chosen.form,
         weights=FORMS[plan.chosen.form].weights,
-        generator=plan.chosen.generator,
+        generator=plan.chosen.writing.generator,
         accumulators=dict(plan.chosen.kernel.accumulators),
         memory=plan.chosen.memory,
         instructions=dict(plan.chosen.classes),
@@ -141,17 +142,18 @@ def _toolchain(name: str, target: McuTarget) -> Toolchain:
     return toolchain
 
 
-def _both_generators(plan: McuPlan) -> list[Variant]:
-    """The chosen form as both generators wrote it, the chosen variant first."""
+def _same_form(plan: McuPlan) -> list[Variant]:
+    """The chosen form as every generator wrote it, the chosen variant first."""
     return [variant for variant in plan.variants if variant.form == plan.chosen.form]
 
 
-def _pack(workshop: Workshop, plan: McuPlan, pair: Sequence[Variant], folder: Path) -> None:
+def _pack(workshop: Workshop, plan: McuPlan, same: Sequence[Variant], folder: Path) -> None:
     name = workshop.symbols.name
-    source = next(variant for variant in pair if variant.generator == "c")
-    workshop.copy_sources(source, folder)
-    for variant in pair:
-        workshop.archive(variant, folder / f"lib{name}-{variant.generator}.a")
+    # The chosen variant is the first: of the two levels of the C compiler, the better is kept.
+    best = {variant.writing.generator: variant for variant in reversed(same)}
+    workshop.copy_sources(best["c"], folder)
+    for generator, variant in best.items():
+        workshop.archive(variant, folder / f"lib{name}-{generator}.a")
     workshop.archive(plan.chosen, folder / f"lib{name}.a")
     (folder / IMAGE_FILE).write_bytes(plan.chosen.image.elf.read_bytes())
     write_project_files(workshop, plan.chosen, folder)

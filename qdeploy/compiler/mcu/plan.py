@@ -11,7 +11,7 @@ from qdeploy.compiler.families import Goal, Options
 from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.kernel import McuKernel, kernel_functions
 from qdeploy.compiler.mcu.steps import predict
-from qdeploy.compiler.mcu.variant import Variant
+from qdeploy.compiler.mcu.variant import WRITINGS, Variant, Writing
 from qdeploy.errors import QDeployError
 from qdeploy.network import QuantizedNetwork
 
@@ -19,6 +19,13 @@ __all__ = ["McuPlan", "choose", "shortlist"]
 
 _FAR_BEHIND = {"speed": 2.5, "size": 2.5, "balanced": 4.0}
 """How many times the best predicted cost a form may have to be compiled at all."""
+
+_FIRST: Mapping[Goal, tuple[Writing, ...]] = {
+    "speed": (Writing("llvm", "-O2"),),
+    "size": (Writing("c", "-Os"),),
+    "balanced": (Writing("llvm", "-O2"), Writing("c", "-Os")),
+}
+"""How every form is written before one is chosen."""
 
 _NEAR = 1.05
 """How much more than the best cost is as good as the best: the cycle model's band is wider."""
@@ -82,7 +89,7 @@ def _cost(goal: Goal, time: float, flash: float) -> float:
 def choose(
     kernels: Mapping[str, McuKernel],
     rejected: Mapping[str, str],
-    build: Callable[[str, McuKernel, str], Variant],
+    build: Callable[[str, McuKernel, Writing], Variant],
     goal: Goal,
     options: Options,
 ) -> McuPlan:
@@ -91,7 +98,7 @@ def choose(
     Args:
         kernels: forms to try.
         rejected: forms that were left out before.
-        build: compiles and counts a form by one generator, "llvm" or "c".
+        build: compiles and counts a form by one generator.
         goal: what counts.
         options: limits of flash and RAM.
 
@@ -102,7 +109,7 @@ def choose(
     counted: list[Variant] = []
     for name, kernel in kernels.items():
         try:
-            counted.append(build(name, kernel, "llvm"))
+            counted += [build(name, kernel, writing) for writing in _FIRST[goal]]
         except QDeployError as error:
             reasons[name] = str(error)
     if not counted:
@@ -112,16 +119,19 @@ def choose(
     def cost(variant: Variant) -> float:
         return _cost(goal, variant.cycles, variant.memory.flash)
 
+    speed = goal == "speed"
     fitting = [variant for variant in counted if _fits(variant, options)]
     best = _smallest_near_best(fitting or counted, cost)
-    # Both generators write the best form; the better code of the two is deployed.
-    pair = [best, build(best.form, best.kernel, "c")]
-    allowed = [variant for variant in pair if _fits(variant, options)]
+    # Every generator writes the best form; the best code of it is deployed.
+    same = [variant for variant in counted if variant.form == best.form]
+    known = {variant.writing for variant in same}
+    same += [build(best.form, best.kernel, each) for each in WRITINGS if each not in known]
+    allowed = [variant for variant in same if _fits(variant, options)]
     if not allowed:
-        raise QDeployError(_too_large([*counted, pair[1]], options))
-    chosen = _smallest_near_best(allowed, cost)
-    others = [variant for variant in (*pair, *counted) if variant is not chosen]
-    others = [*dict.fromkeys(others)]
+        raise QDeployError(_too_large([*counted, *same], options))
+    # Of one form, instructions tell which code is faster, without a model's error.
+    chosen = min(allowed, key=lambda each: each.counts.instructions if speed else cost(each))
+    others = dict.fromkeys(each for each in (*same, *counted) if each is not chosen)
     return McuPlan(chosen, (chosen, *others), reasons)
 
 

@@ -46,9 +46,8 @@ class MemoryReadout:
         self._dtype = network.score_dtype
         self.product = network.accumulators[0]["product"]
         weights = narrowest(readout.weights.T)
-        bias = Constant(
-            "readout_bias", narrowest(readout.bias) if self._dtype == "int32" else readout.bias
-        )
+        fits = bool((np.abs(readout.bias.astype(object)) < 2**31).all())
+        bias = Constant("readout_bias", narrowest(readout.bias) if fits else readout.bias)
         rows, places = np.nonzero(weights)
         sparse = (
             Constant(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -25,9 +25,29 @@ from qdeploy.runners.emulator import EmulatorSession
 from qdeploy.targets import Core, McuTarget
 from qdeploy.toolchains import Toolchain
 
-__all__ = ["Variant", "Workshop"]
+__all__ = ["WRITINGS", "Variant", "Workshop", "Writing"]
 
 Generator = Literal["llvm", "c"]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a form becomes machine code.
+
+    Attributes:
+        generator: "llvm" for TVM's LLVM, "c" for TVM's C and the C compiler.
+        level: optimisation of what the C compiler compiles.
+    """
+
+    generator: Generator
+    level: Literal["-O2", "-Os"]
+
+    def __str__(self) -> str:
+        return f"{self.generator}{self.level}"
+
+
+WRITINGS = (Writing("llvm", "-O2"), Writing("c", "-O2"), Writing("c", "-Os"))
+"""All of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +56,7 @@ class Variant:
 
     Attributes:
         form: name of the form.
-        generator: "llvm" for TVM's LLVM, "c" for TVM's C and the C compiler.
+        writing: by what.
         kernel: the form bound to the network.
         arena: its working memory.
         folder: where its sources and objects lie.
@@ -48,7 +68,7 @@ class Variant:
     """
 
     form: str
-    generator: Generator
+    writing: Writing
     kernel: McuKernel
     arena: ArenaPlan
     folder: Path
@@ -63,7 +83,8 @@ class Variant:
         """Its figures."""
         return CandidateTable(
             form=self.form,
-            generator=self.generator,
+            generator=self.writing.generator,
+            level=self.writing.level,
             instructions=self.counts.instructions,
             cycles=round(self.cycles, 1),
             flash=self.memory.flash,
@@ -120,20 +141,20 @@ class Workshop:
         memories = (self.target.flash, self.target.ram)
         return EmulatorSession(image, self.core, *memories, self.interface, strict=strict)
 
-    def build(self, form: str, kernel: McuKernel, generator: str) -> Variant:
+    def build(self, form: str, kernel: McuKernel, writing: Writing) -> Variant:
         """Compile, link and count one form.
 
         Raises:
             QDeployError: a compiler refuses, or a memory of the target is too small.
         """
-        made = cast(Generator, generator)
-        folder = self.folder / f"{form}-{generator}"
+        folder = self.folder / f"{form}-{writing}"
         folder.mkdir(parents=True)
         arena = plan_arena(kernel.scratch)
         name = self.symbols.name
         header = header_source(self.model, self.symbols, self._how(form, kernel), arena, self.front)
         (folder / f"{name}.h").write_text(header, encoding="ascii")
-        objects = (self._c_objects if made == "c" else self._llvm_objects)(kernel, arena, folder)
+        write = self._c_objects if writing.generator == "c" else self._llvm_objects
+        objects = write(kernel, arena, folder, writing.level)
         keep = [self.symbols.predict]
         if self.front is not None:
             keep.append(f"{name}_predict_features")
@@ -155,7 +176,7 @@ class Workshop:
         )
         return Variant(
             form=form,
-            generator=made,
+            writing=writing,
             kernel=kernel,
             arena=arena,
             folder=folder,
@@ -169,23 +190,27 @@ class Workshop:
     def _how(self, form: str, kernel: McuKernel) -> str:
         return f"Kernel form {form} for {self.core.name}; weights: {FORMS[form].weights}."
 
-    def _c_objects(self, kernel: McuKernel, arena: ArenaPlan, folder: Path) -> list[Path]:
+    def _c_objects(
+        self, kernel: McuKernel, arena: ArenaPlan, folder: Path, level: str
+    ) -> list[Path]:
         source = folder / f"{self.symbols.name}.c"
         source.write_text(model_source(kernel, self.symbols, arena, self.front), encoding="ascii")
-        return self._compile(source, folder)
+        return self._compile(source, folder, level)
 
-    def _llvm_objects(self, kernel: McuKernel, arena: ArenaPlan, folder: Path) -> list[Path]:
+    def _llvm_objects(
+        self, kernel: McuKernel, arena: ArenaPlan, folder: Path, level: str
+    ) -> list[Path]:
         entry = folder / f"{self.symbols.name}_entry.c"
         entry.write_text(entry_source(kernel, self.symbols, arena, self.front), encoding="ascii")
-        objects = self._compile(entry, folder)
+        objects = self._compile(entry, folder, level)
         for symbol, function in kernel_functions(kernel, self.symbols.single_kernel).items():
             path = folder / f"{symbol}.o"
             lower_to_object({symbol: function}, self.processor, path, llvm_definitions(self.core))
             objects.append(path)
         return objects
 
-    def _compile(self, source: Path, folder: Path) -> list[Path]:
-        return self.toolchain.compile(self.core, [source], folder, include=[folder])
+    def _compile(self, source: Path, folder: Path, level: str) -> list[Path]:
+        return self.toolchain.compile(self.core, [source], folder, include=[folder], optimize=level)
 
     def archive(self, variant: Variant, output: Path) -> None:
         """Write the static library of a variant."""
