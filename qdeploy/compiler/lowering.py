@@ -32,11 +32,13 @@ class Processor:
         triple: LLVM target triple.
         cpu: LLVM processor name.
         attributes: features to add ("+name") or to leave out ("-name").
+        vector_bits: width of a vector; None leaves it to TVM, which warns where it has to guess.
     """
 
     triple: str
     cpu: str
     attributes: tuple[str, ...] = ()
+    vector_bits: int | None = None
 
     @property
     def architecture(self) -> str:
@@ -53,6 +55,8 @@ class Processor:
         }
         if self.attributes:
             description["mattr"] = list(self.attributes)
+        if self.vector_bits is not None:
+            description["vector-width"] = self.vector_bits
         target = tvm.target.Target(description)
         return target.with_host(target)
 

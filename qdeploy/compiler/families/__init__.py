@@ -37,6 +37,11 @@ class Options:
     toolchain: str | None = None
     front: bool = False
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit of memory."""
+        return self.max_flash is not None or self.max_ram is not None
+
 
 class Family(Protocol):
     """A family of targets.

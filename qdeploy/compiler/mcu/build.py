@@ -77,7 +77,9 @@ def build_firmware_artifact(
             model, symbols_of(model), target, core, toolchain, front, Path(temporary)
         )
         stage("count the forms")
-        kernels, rejected = shortlist(network, frozenset(core.extensions), goal)
+        kernels, rejected = shortlist(
+            network, frozenset(core.extensions), goal, limited=options.limited
+        )
         plan = choose(kernels, rejected, workshop.build, goal, options)
 
         stage("verify")

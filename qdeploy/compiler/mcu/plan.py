@@ -50,7 +50,7 @@ class McuPlan:
 
 
 def shortlist(
-    network: QuantizedNetwork, extensions: frozenset[str], goal: Goal
+    network: QuantizedNetwork, extensions: frozenset[str], goal: Goal, *, limited: bool
 ) -> tuple[dict[str, McuKernel], dict[str, str]]:
     """Forms worth compiling, with their kernels, and the others with the reason.
 
@@ -58,6 +58,7 @@ def shortlist(
         network: what to compute.
         extensions: of the core.
         goal: what counts.
+        limited: whether there are limits of memory, for which a form far behind may be needed.
     """
     kernels: dict[str, McuKernel] = {}
     rejected: dict[str, str] = {}
@@ -74,7 +75,7 @@ def shortlist(
         costs[form.name] = _cost(goal, prediction.instructions, flash)
     best = min(costs.values(), default=0.0)
     for name, cost in costs.items():
-        if cost > _FAR_BEHIND[goal] * best:
+        if not limited and cost > _FAR_BEHIND[goal] * best:
             rejected[name] = f"about {cost / best:.1f} times the cost of the best by a first count"
             del kernels[name]
     return kernels, rejected
@@ -107,9 +108,10 @@ def choose(
     """
     reasons = dict(rejected)
     counted: list[Variant] = []
+    first = WRITINGS if options.limited else _FIRST[goal]
     for name, kernel in kernels.items():
         try:
-            counted += [build(name, kernel, writing) for writing in _FIRST[goal]]
+            counted += [build(name, kernel, writing) for writing in first]
         except QDeployError as error:
             reasons[name] = str(error)
     if not counted:

@@ -27,6 +27,9 @@ from qdeploy.toolchains import Toolchain
 
 __all__ = ["WRITINGS", "Variant", "Workshop", "Writing"]
 
+_NO_VECTORS = 32
+"""Kernels compute one word at a time."""
+
 Generator = Literal["llvm", "c"]
 
 
@@ -132,7 +135,9 @@ class Workshop:
         Raises:
             QDeployError: it does not know the core.
         """
-        processor = Processor(self.core.triple, self.core.cpu, self.core.features)
+        processor = Processor(
+            self.core.triple, self.core.cpu, self.core.features, vector_bits=_NO_VECTORS
+        )
         _ = processor.features
         return processor
 
