@@ -118,7 +118,8 @@ def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -
         if beta == "auto":
             generator = np.random.default_rng(options.seed)
             integers = rows.integers(np.ones(rows.dimension))
-            beta = BETA_SHARE * largest_beta(integers, targets, loss, generator)
+            with single_threaded():
+                beta = BETA_SHARE * largest_beta(integers, targets, loss, generator)
         ways.append(_Way(rows, beta))
     return ways
 
