@@ -82,7 +82,6 @@ def compile_model(
                qdeploy compile cancer.onnx --target nucleo-l4r5zi -o cancer-board
     """
     from qdeploy import onnx
-    from qdeploy.compiler import Options
     from qdeploy.compiler import compile_model as build
     from qdeploy.compiler.families.mcu import FirmwareArtifact
     from qdeploy.files import check_writable
@@ -90,10 +89,18 @@ def compile_model(
     terminal = Terminal(json_output=json_output, quiet=quiet)
     check_writable(output, overwrite=force)
     loaded = onnx.load(model)
-    options = Options(optimize, max_flash, max_ram, toolchain, front)
     with terminal.progress() as progress:
         artifact = build(
-            loaded, target, output, options=options, overwrite=force, progress=progress
+            loaded,
+            target,
+            output,
+            optimize=optimize,
+            max_flash=max_flash,
+            max_ram=max_ram,
+            toolchain=toolchain,
+            front=front,
+            overwrite=force,
+            progress=progress,
         )
     values = {
         "target": artifact.target,

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from qdeploy.compiler.artifact import Artifact
-from qdeploy.compiler.families import Goal, Options
+from qdeploy.compiler.families import Goal
 
 if TYPE_CHECKING:
     from qdeploy.compiler.compilation import compile_model
 
-__all__ = ["Artifact", "Goal", "Options", "compile_model"]
+__all__ = ["Artifact", "Goal", "compile_model"]
 
 
 def __getattr__(name: str) -> Any:

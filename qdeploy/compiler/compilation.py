@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from qdeploy.compiler.artifact import Artifact
-from qdeploy.compiler.families import FAMILIES, Options
+from qdeploy.compiler.families import FAMILIES, Goal, Options
 from qdeploy.compiler.manifest import MANIFEST
 from qdeploy.compiler.plan import check_supported
 from qdeploy.errors import QDeployError
@@ -27,7 +27,11 @@ def compile_model(
     target: str | Target = "cpu",
     output: str | Path | None = None,
     *,
-    options: Options | None = None,
+    optimize: Goal | None = None,
+    max_flash: int | None = None,
+    max_ram: int | None = None,
+    toolchain: str | None = None,
+    front: bool = False,
     overwrite: bool = False,
     samples: NDArray[Any] | None = None,
     progress: Progress = silent,
@@ -38,7 +42,12 @@ def compile_model(
         model: what to compile.
         target: a target, its name, or its TOML file.
         output: the folder to make; None for one that lives as long as this process.
-        options: what is asked of the compiler beyond the target.
+        optimize: for microcontrollers, "speed", "size", or "balanced" (the default there).
+        max_flash: for microcontrollers, bytes of flash that the model may take.
+        max_ram: for microcontrollers, bytes of RAM that it may take, stack, input and output
+            included.
+        toolchain: for microcontrollers, the C compiler: "zig" (the default) or "gcc".
+        front: for microcontrollers, whether raw features are taken too.
         overwrite: replace `output` where it is an artifact folder.
         samples: real inputs to verify on besides the made ones: int8 (n, d), or raw features
             (n, D) for a model with a quantiser.
@@ -51,6 +60,7 @@ def compile_model(
         QDeployError: the model, the target or an option is not supported, a limit cannot be kept,
             `output` is in the way, or an implementation differs from the network's exact meaning.
     """
+    options = Options(optimize, max_flash, max_ram, toolchain, front)
     if isinstance(target, str):
         target = load_target(target)
     family = FAMILIES[target.family]
@@ -58,7 +68,7 @@ def compile_model(
     real = None if samples is None else model.quantize(samples)
     folder = _temporary_output(model.name) if output is None else Path(output)
     with _replacing(folder, overwrite=overwrite) as building:
-        manifest = family.build(model, target, building, options or Options(), real, progress)
+        manifest = family.build(model, target, building, options, real, progress)
         text = manifest.model_dump_json(indent=2)
         (building / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return Artifact.load(folder)

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from qdeploy.compiler import Artifact, compilation, compile_model
+from qdeploy.compiler import Artifact, compile_model, shared_library
 from qdeploy.compiler import library as library_sources
-from qdeploy.compiler.artifact import ENTRY_FILE, KERNEL_FILE, MODEL_FILE, MODULE_FILE
+from qdeploy.compiler.artifact import MODEL_FILE
+from qdeploy.compiler.families.cpu import ENTRY_FILE, KERNEL_FILE, MODULE_FILE
 from qdeploy.compiler.manifest import MANIFEST, digest
 from qdeploy.compiler.processor import native_processor, processor_for
 from qdeploy.compiler.verify import trial_inputs
@@ -182,7 +183,7 @@ def test_lost_files_are_noticed(copied):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format", 99, "reads artifact format 1"),
+        ("format", 99, "reads artifact format 2"),
         ("inputs", "many", "inputs"),
         ("files", {"../../etc/passwd": "0" * 64}, "damaged or not an artifact's manifest"),
         ("surprise", 1, "surprise"),
@@ -218,7 +219,7 @@ def test_a_wrong_constant_in_the_c_library_is_caught(subject, tmp_path, monkeypa
         number = text[position : text.index(",", position)]
         return text[:position] + str(int(number) - 1) + text[position + len(number) :]
 
-    monkeypatch.setattr(compilation, "entry_source", corrupted)
+    monkeypatch.setattr(shared_library, "entry_source", corrupted)
     message = "failed in the quadratic layer and its readout: the C library's batch function"
     with pytest.raises(QDeployError, match=message):
         compile_model(subject, output=tmp_path / "artifact")
@@ -226,7 +227,7 @@ def test_a_wrong_constant_in_the_c_library_is_caught(subject, tmp_path, monkeypa
 
 
 def test_a_wrong_kernel_is_caught(subject, tmp_path, monkeypatch):
-    correct = compilation.batch_function
+    correct = shared_library.batch_function
 
     def corrupted(kernel, symbol, tile):
         bias = kernel.constants[-1].values
@@ -234,7 +235,7 @@ def test_a_wrong_kernel_is_caught(subject, tmp_path, monkeypatch):
         bias[-1] += 1
         return correct(kernel, symbol, tile)
 
-    monkeypatch.setattr(compilation, "batch_function", corrupted)
+    monkeypatch.setattr(shared_library, "batch_function", corrupted)
     with pytest.raises(QDeployError, match="verification failed in the quadratic layer"):
         compile_model(subject, output=tmp_path / "artifact")
     assert not list(tmp_path.iterdir())

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.isa import INSTRUCTION_SETS
 from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.lowering import lower_to_c
 from qdeploy.compiler.plan import make_plan

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler.artifact import Artifact
 from qdeploy.compiler.manifest import Manifest
+from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.progress import Progress
 from qdeploy.registry import Registry
@@ -29,6 +30,9 @@ class Options:
         max_ram: bytes of RAM that the model may take, its stack, input and output included.
         toolchain: C compiler of a bare-metal target.
         front: whether raw features are taken too.
+
+    Raises:
+        QDeployError: a goal that there is not, or a limit that is no positive number.
     """
 
     optimize: Goal | None = None
@@ -36,6 +40,16 @@ class Options:
     max_ram: int | None = None
     toolchain: str | None = None
     front: bool = False
+
+    def __post_init__(self) -> None:
+        goals = get_args(Goal)
+        if self.optimize is not None and self.optimize not in goals:
+            raise QDeployError(
+                f"optimize is {self.optimize!r}, but must be one of {', '.join(goals)}"
+            )
+        for name, limit in (("max_flash", self.max_flash), ("max_ram", self.max_ram)):
+            if limit is not None and limit <= 0:
+                raise QDeployError(f"{name} is {limit}, but must be a positive number of bytes")
 
     @property
     def limited(self) -> bool:

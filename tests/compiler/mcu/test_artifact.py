@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from qdeploy.compiler import Artifact, Options, compile_model
+from qdeploy.compiler import Artifact, compile_model
 from qdeploy.compiler.families.mcu import FirmwareArtifact
 from qdeploy.compiler.manifest import MANIFEST
 from qdeploy.compiler.mcu.front_check import front_trials
@@ -31,7 +31,7 @@ def subject(network):
 @pytest.fixture(scope="module")
 def made(subject, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "toy"
-    return compile_model(subject, BOARD, folder, options=Options(front=True))
+    return compile_model(subject, BOARD, folder, front=True)
 
 
 @pytest.fixture
@@ -136,13 +136,13 @@ def test_cmake_builds_it(made, tmp_path):
 
 
 def test_equal_models_give_equal_files(made, subject, tmp_path):
-    again = compile_model(subject, BOARD, tmp_path / "again", options=Options(front=True))
+    again = compile_model(subject, BOARD, tmp_path / "again", front=True)
     assert again.manifest.files == made.manifest.files
 
 
 @pytest.mark.parametrize("goal", ["speed", "size"])
 def test_goals_are_kept(goal, subject):
-    manifest = compile_model(subject, "cortex-m4", options=Options(optimize=goal)).manifest
+    manifest = compile_model(subject, "cortex-m4", optimize=goal).manifest
     chosen, *others = [each for each in manifest.candidates if each.form == manifest.form]
     for other in others:
         if goal == "speed":
@@ -161,37 +161,37 @@ def test_a_bare_core_has_no_firmware(subject):
 def test_what_does_not_fit_says_what_would_have_to_shrink(subject, tmp_path):
     output = tmp_path / "toy"
     with pytest.raises(QDeployError, match=r"flash: \d+ bytes \(code \d+, weights \d+\) are more"):
-        compile_model(subject, BOARD, output, options=Options(max_flash=100))
+        compile_model(subject, BOARD, output, max_flash=100)
     with pytest.raises(QDeployError, match=r"RAM: \d+ bytes .* are more than the 20 allowed"):
-        compile_model(subject, BOARD, output, options=Options(max_ram=20))
+        compile_model(subject, BOARD, output, max_ram=20)
     assert not output.exists()
 
 
 def test_limits_choose_a_form_that_fits(model):
     subject = model(60, 24, 1, constant=0)
-    free = compile_model(subject, "cortex-m4", options=Options(optimize="speed"))
+    free = compile_model(subject, "cortex-m4", optimize="speed")
     limit = free.flash_bytes // 2
-    tight = compile_model(subject, "cortex-m4", options=Options(optimize="speed", max_flash=limit))
+    tight = compile_model(subject, "cortex-m4", optimize="speed", max_flash=limit)
     assert tight.flash_bytes <= limit
     assert tight.form != free.form
 
 
 def test_hosts_take_none_of_these_options(subject):
     with pytest.raises(QDeployError, match=r"'cpu' is a host: .* leave them out"):
-        compile_model(subject, options=Options(optimize="size"))
+        compile_model(subject, optimize="size")
 
 
 def test_a_missing_compiler_is_one_sentence(subject, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(QDeployError, match=r"cannot be compiled for: .*arm-none-eabi-gcc"):
-        compile_model(subject, BOARD, options=Options(toolchain="gcc"))
+        compile_model(subject, BOARD, toolchain="gcc")
     with pytest.raises(QDeployError, match="unknown toolchain 'tcc'; choose one of gcc, zig"):
-        compile_model(subject, BOARD, options=Options(toolchain="tcc"))
+        compile_model(subject, BOARD, toolchain="tcc")
 
 
 def test_models_without_quantiser_have_no_front(model):
     with pytest.raises(QDeployError, match=r"no input quantiser.*without --front"):
-        compile_model(model(4, 3, 1), "cortex-m4", options=Options(front=True))
+        compile_model(model(4, 3, 1), "cortex-m4", front=True)
 
 
 def test_a_wrong_constant_is_caught(subject, monkeypatch, tmp_path):
@@ -202,7 +202,7 @@ def test_a_wrong_constant_is_caught(subject, monkeypatch, tmp_path):
         sources, "array_source", lambda name, values, *rest: correct(name, values + 1, *rest)
     )
     with pytest.raises(QDeployError, match=r"differs from the network's\s+exact meaning"):
-        compile_model(subject, BOARD, tmp_path / "toy", options=Options(optimize="size"))
+        compile_model(subject, BOARD, tmp_path / "toy", optimize="size")
     assert not list(tmp_path.iterdir())
 
 
@@ -233,3 +233,16 @@ def test_a_board_of_ones_own(subject, made, tmp_path):
     own.write_text(text.replace(f'name = "{BOARD}"', 'name = "myboard"'))
     artifact = compile_model(subject, str(own), tmp_path / "toy")
     assert Artifact.load(artifact.folder).board.name == "myboard"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimize": "fast"}, "optimize is 'fast', but must be one of speed, size, balanced"),
+        ({"max_flash": 0}, "max_flash is 0, but must be a positive number of bytes"),
+        ({"max_ram": -5}, "max_ram is -5, but must be a positive number of bytes"),
+    ],
+)
+def test_impossible_options(options, message, subject):
+    with pytest.raises(QDeployError, match=message):
+        compile_model(subject, BOARD, **options)
