@@ -75,6 +75,7 @@ def test_the_layer_that_differs_in_onnxruntime_is_named(model, tmp_path, initial
             tensor.CopyFrom(numpy_helper.from_array(array, initializer))
     onnx.save(proto, tmp_path / "model.onnx")
     x = trial_inputs(subject.network)
-    implementation = verification.onnxruntime_implementation(subject.network, tmp_path / "model.onnx")
+    path = tmp_path / "model.onnx"
+    implementation = verification.onnxruntime_implementation(subject.network, path)
     with pytest.raises(QDeployError, match=f"verification failed in {layer}: onnxruntime"):
         compare(implementation, x, subject.network.forward(x))
