@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from qdeploy.benchmark.peers import Size
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.cpu import LibraryArtifact
+    from qdeploy.compiler.library_artifact import LibraryArtifact
 
 __all__ = ["artifact_sizes"]
 

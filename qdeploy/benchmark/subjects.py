@@ -15,7 +15,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.cpu import LibraryArtifact
+    from qdeploy.compiler.library_artifact import LibraryArtifact
 
 __all__ = [
     "NATIVE",

@@ -14,7 +14,7 @@ from qdeploy.cli.terminal import Terminal, pairs
 from qdeploy.ranges import BYTES
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.mcu import FirmwareArtifact
+    from qdeploy.compiler.mcu.artifact import FirmwareArtifact
 
 __all__ = ["compile_model", "run"]
 
@@ -83,7 +83,7 @@ def compile_model(
     """
     from qdeploy import onnx
     from qdeploy.compiler import compile_model as build
-    from qdeploy.compiler.families.mcu import FirmwareArtifact
+    from qdeploy.compiler.mcu.artifact import FirmwareArtifact
     from qdeploy.files import check_writable
 
     terminal = Terminal(json_output=json_output, quiet=quiet)

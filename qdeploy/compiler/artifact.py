@@ -3,16 +3,17 @@
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler.manifest import Manifest, read_manifest
 from qdeploy.model import Model
+from qdeploy.registry import Registry
 from qdeploy.runners import Session
 
-__all__ = ["MODEL_FILE", "Artifact", "header_file"]
+__all__ = ["ARTIFACTS", "MODEL_FILE", "Artifact", "header_file"]
 
 MODEL_FILE = "model.onnx"
 
@@ -29,9 +30,13 @@ class Artifact(ABC):
         folder: the artifact folder.
         manifest: its checked manifest.
 
+    Attributes:
+        manifest_type: what its manifest is read as; each family of targets has its own.
+
     Use `Artifact.load` to open a folder.
     """
 
+    manifest_type: ClassVar[type[Manifest]]
     manifest: Manifest
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -45,12 +50,10 @@ class Artifact(ABC):
         Raises:
             QDeployError: it is no artifact folder, or a file in it was changed or lost.
         """
-        from qdeploy.compiler.families import FAMILIES
-
         path = Path(folder)
-        kinds = {family.name: family.manifest for family in FAMILIES.values()}
+        kinds = {name: ARTIFACTS[name].manifest_type for name in ARTIFACTS.names()}
         manifest = read_manifest(path, kinds)
-        return FAMILIES[manifest.family].artifact(path, manifest)
+        return ARTIFACTS[manifest.family](path, manifest)
 
     @property
     def name(self) -> str:
@@ -120,3 +123,7 @@ class Artifact(ABC):
         if isinstance(features, np.ndarray) and features.dtype == np.int8:
             return features
         return self.model.quantize(features)
+
+
+ARTIFACTS: Registry[type[Artifact]] = Registry("family of targets", "qdeploy.compiler.families")
+"""Type of the artifacts of each family."""

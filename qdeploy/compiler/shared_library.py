@@ -16,7 +16,11 @@ from tvm.target import codegen
 from qdeploy import __version__, onnx
 from qdeploy.compiler.artifact import MODEL_FILE, header_file
 from qdeploy.compiler.c_source import symbols_of
-from qdeploy.compiler.families.cpu import (
+from qdeploy.compiler.graph import import_graph, match_network, with_kernel
+from qdeploy.compiler.isa import best_instruction_set
+from qdeploy.compiler.kernel import batch_function, block_function
+from qdeploy.compiler.library import entry_source, header_source
+from qdeploy.compiler.library_artifact import (
     ENTRY_FILE,
     KERNEL_FILE,
     MODULE_FILE,
@@ -24,10 +28,6 @@ from qdeploy.compiler.families.cpu import (
     Memory,
     PlanTable,
 )
-from qdeploy.compiler.graph import import_graph, match_network, with_kernel
-from qdeploy.compiler.isa import best_instruction_set
-from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.lowering import lower_to_object
 from qdeploy.compiler.manifest import common_fields, digests
 from qdeploy.compiler.plan import make_plan

@@ -16,7 +16,7 @@ from qdeploy.runners.serial_board import BoardSession, SerialBoardRunner
 from qdeploy.targets import McuTarget
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.mcu import FirmwareArtifact
+    from qdeploy.compiler.mcu.artifact import FirmwareArtifact
 
 __all__ = ["ANY_PORT", "measure_board"]
 

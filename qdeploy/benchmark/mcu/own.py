@@ -12,7 +12,7 @@ from qdeploy.benchmark.suites import OWN
 from qdeploy.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.mcu import FirmwareArtifact
+    from qdeploy.compiler.mcu.artifact import FirmwareArtifact
 
 __all__ = ["make_context", "make_rows", "own_subject"]
 

@@ -21,7 +21,7 @@ from qdeploy.model import Model
 from qdeploy.registry import Registry
 
 if TYPE_CHECKING:
-    from qdeploy.compiler.families.cpu import LibraryArtifact
+    from qdeploy.compiler.library_artifact import LibraryArtifact
 
 __all__ = ["PEERS", "Context", "Native", "Peer", "Prepared", "Size"]
 

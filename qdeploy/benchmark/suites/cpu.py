@@ -33,7 +33,7 @@ from qdeploy.benchmark.timing import (
     Timer,
     interleave,
 )
-from qdeploy.compiler.families.cpu import LibraryArtifact
+from qdeploy.compiler.library_artifact import LibraryArtifact
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.targets import CpuTarget, Power, load_benchmark, power_of

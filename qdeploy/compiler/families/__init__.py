@@ -1,4 +1,4 @@
-"""Families of targets as the compiler sees them: what an artifact holds, and how it is built."""
+"""Families of targets as the compiler sees them: how their artifacts are built."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.compiler.artifact import Artifact
 from qdeploy.compiler.manifest import Manifest
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
@@ -62,16 +61,9 @@ class Family(Protocol):
 
     Attributes:
         name: as in target files.
-        manifest: type of its manifests.
-        artifact: type of its artifacts.
     """
 
     name: str
-
-    @property
-    def manifest(self) -> type[Manifest]: ...  # noqa: D102 (described above, as the next)
-    @property
-    def artifact(self) -> type[Artifact]: ...  # noqa: D102
 
     def build(
         self,

@@ -13,9 +13,9 @@ from qdeploy import __version__, onnx
 from qdeploy.compiler.artifact import MODEL_FILE
 from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.families import Options
-from qdeploy.compiler.families.mcu import FIRMWARE_FOLDER, IMAGE_FILE, FirmwareManifest
 from qdeploy.compiler.graph import import_graph, match_network
 from qdeploy.compiler.manifest import common_fields, digests
+from qdeploy.compiler.mcu.artifact import FIRMWARE_FOLDER, IMAGE_FILE, FirmwareManifest
 from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.front import float_front
 from qdeploy.compiler.mcu.front_check import verify_front

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from qdeploy.compiler.c_source import Symbols
-from qdeploy.compiler.families.mcu import CandidateTable, FirmwareMemory
 from qdeploy.compiler.lowering import Processor, lower_to_object
+from qdeploy.compiler.mcu.artifact import CandidateTable, FirmwareMemory
 from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.front import FloatFront
 from qdeploy.compiler.mcu.kernel import McuKernel, kernel_functions

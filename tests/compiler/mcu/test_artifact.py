@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qdeploy.compiler import Artifact, compile_model
-from qdeploy.compiler.families.mcu import FirmwareArtifact
 from qdeploy.compiler.manifest import MANIFEST
+from qdeploy.compiler.mcu.artifact import FirmwareArtifact
 from qdeploy.compiler.mcu.front_check import front_trials
 from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
