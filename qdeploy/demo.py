@@ -154,7 +154,12 @@ def measure(
     check_writable(output, overwrite=overwrite)
     if isinstance(subject, Model):
         subject = compile_model(
-            subject, target or "cpu", output / "artifact", overwrite=overwrite, progress=progress
+            subject,
+            target or "cpu",
+            output / "artifact",
+            optimize=options.pop("optimize", None),
+            overwrite=overwrite,
+            progress=progress,
         )
     figures = bench(
         subject,

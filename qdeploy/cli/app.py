@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import qdeploy
-from qdeploy.cli import benchmarking, deployment, environment, models, training
+from qdeploy.cli import benchmarking, deployment, environment, kernels, models, training
 from qdeploy.cli.terminal import own_warnings, say
 from qdeploy.errors import QDeployError
 
@@ -44,6 +44,7 @@ app.command("run", rich_help_panel=_DEPLOY)(deployment.run)
 app.command(rich_help_panel=_DEPLOY)(benchmarking.bench)
 app.add_typer(environment.targets, name="targets", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(environment.doctor)
+app.command(rich_help_panel=_LOOK)(kernels.kernels)
 app.command(rich_help_panel=_LOOK)(benchmarking.demo)
 
 

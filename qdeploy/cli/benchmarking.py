@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import RenderableType
@@ -70,6 +70,10 @@ def bench(
             help="For each figure from a clock; by default the target's.",
         ),
     ] = None,
+    optimize: Annotated[
+        Literal["speed", "size", "balanced"] | None,
+        typer.Option(help="Microcontrollers: what MODEL is compiled for; balanced by default."),
+    ] = None,
     battery: Annotated[
         float | None,
         typer.Option(
@@ -133,6 +137,7 @@ def bench(
             "seconds": seconds,
             "duty": Duty(battery, rate, volts) if (battery or rate or volts) else None,
             "port": port,
+            "optimize": optimize,
             "progress": progress,
         }
         if output is None:

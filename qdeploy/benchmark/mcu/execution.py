@@ -1,13 +1,14 @@
 """One implementation on one core: built, linked, run on every row, counted on some of them.
 
 Everybody is built by the same compiler with the same flags and linked for the memories of the same
-target. What an implementation computes is compared with what it should before anything is counted.
+target; of two levels of optimisation, everybody gets the one that suits better. What an
+implementation computes is compared with what it should before anything is counted.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,16 @@ from qdeploy.firmware import Image, link_plain
 from qdeploy.targets import McuTarget, load_core
 from qdeploy.toolchains import Toolchain
 
+if TYPE_CHECKING:
+    from qdeploy.compiler.families import Goal
+
 __all__ = ["Execution", "Rows", "execute"]
 
 ALIGNMENT = 8
 """Of the input and of the scores."""
+
+LEVELS = ("-O2", "-Os")
+"""Optimisation of the C compiler: those that the model's own C is compiled at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +55,7 @@ class Execution:
 
     Attributes:
         subject: which one.
+        level: optimisation of the compiler, the better one for the goal.
         image: its bytes.
         outputs: what it wrote for each row (n, outputs).
         counts: of the counted rows.
@@ -55,6 +63,7 @@ class Execution:
     """
 
     subject: McuSubject
+    level: str
     image: Image
     outputs: NDArray[Any]
     counts: tuple[Counts, ...]
@@ -81,47 +90,69 @@ class Execution:
 
 
 def execute(
-    subject: McuSubject, target: McuTarget, toolchain: Toolchain, rows: Rows, folder: Path
+    subject: McuSubject,
+    target: McuTarget,
+    toolchain: Toolchain,
+    rows: Rows,
+    goal: "Goal",
+    folder: Path,
 ) -> Execution:
-    """Build, link, run, compare, count.
+    """Build, link, choose, run, compare, count.
 
     Args:
         subject: what to run.
         target: its core and memories.
         toolchain: the compiler and linker of all implementations.
         rows: what to run on.
-        folder: for sources, objects and image; one of its own.
+        goal: what the model was compiled for; by it, the better of the compiler's levels of
+            optimisation is chosen for everybody, on one row.
+        folder: for sources, objects and images; one of its own.
 
     Raises:
         QDeployError: it cannot be built or does not fit, it does what the core does not allow, or
             it computes something else than it should.
     """
     core = load_core(target.core)
-    sources = subject.write(folder / "sources")
-    objects = toolchain.compile(core, sources, folder / "objects", include=[folder / "sources"])
-    image = link_plain(
-        core,
-        target.flash,
-        target.ram,
-        [*objects, *subject.objects],
-        folder / f"{subject.name}.elf",
-        toolchain,
-        [subject.entry],
-    )
     x = _inputs(subject, rows)
-    call = _Call(subject, Machine(image.elf, core, target.flash, target.ram))
+    sources = subject.write(folder / "sources")
+
+    def build(level: str) -> "_Call":
+        place = folder / level.strip("-")
+        objects = toolchain.compile(
+            core, sources, place, include=[folder / "sources"], optimize=level
+        )
+        elf = place / f"{subject.name}.elf"
+        parts = [*objects, *subject.objects]
+        image = link_plain(core, target.flash, target.ram, parts, elf, toolchain, [subject.entry])
+        return _Call(subject, level, image, Machine(elf, core, target.flash, target.ram))
+
+    def cost(call: "_Call") -> float:
+        time = cycles(call.count(x[rows.counted[0]]), core, target).value
+        flash = call.image.flash_bytes
+        return {"speed": time, "size": flash, "balanced": time * flash}[goal]
+
+    # Ready-made objects are as they are.
+    calls = [build(level) for level in (LEVELS if sources else LEVELS[:1])]
+    call = min(calls, key=cost) if len(calls) > 1 else calls[0]
     outputs = np.stack([call.run(row) for row in x])
     _compare(subject, x, outputs, rows)
     counts = tuple(call.count(x[number]) for number in rows.counted)
     return Execution(
-        subject, image, outputs, counts, tuple(cycles(each, core, target) for each in counts)
+        subject=subject,
+        level=call.level,
+        image=call.image,
+        outputs=outputs,
+        counts=counts,
+        cycles=tuple(cycles(each, core, target) for each in counts),
     )
 
 
 class _Call:
     """The entry with its two buffers in a machine."""
 
-    def __init__(self, subject: McuSubject, machine: Machine) -> None:
+    def __init__(self, subject: McuSubject, level: str, image: Image, machine: Machine) -> None:
+        self.level = level
+        self.image = image
         self._subject = subject
         self._machine = machine
         self._bytes = subject.outputs * subject.output_dtype.itemsize

@@ -120,14 +120,13 @@ def compiled(request: Request, stack: ExitStack) -> "Artifact":
     if not isinstance(request.model, Model):
         return request.model
     from qdeploy.compiler import compile_model
-    from qdeploy.compiler.families import Options
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-bench-")))
     return compile_model(
         request.model,
         request.target,
         folder / "artifact",
-        options=Options(optimize=request.optimize),
+        optimize=request.optimize,
         progress=request.progress,
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from qdeploy.benchmark.comparison import compare_figures
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.machine import MachineFact, describe_versions
-from qdeploy.benchmark.mcu.execution import Execution, Rows, execute
+from qdeploy.benchmark.mcu.execution import LEVELS, Execution, Rows, execute
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuSubject
 from qdeploy.benchmark.quality import quality
@@ -26,7 +26,8 @@ from qdeploy.toolchains import TOOLCHAINS, Toolchain
 if TYPE_CHECKING:
     from qdeploy.benchmark.report import ReportSection
     from qdeploy.benchmark.report.parts import Presentation
-    from qdeploy.compiler.families.mcu import FirmwareArtifact
+    from qdeploy.compiler.families import Goal
+    from qdeploy.compiler.mcu.artifact import FirmwareArtifact
 
 __all__ = ["McuSuite"]
 
@@ -71,7 +72,7 @@ class McuSuite(Suite):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-mcu-")))
             context = make_context(artifact, request.dataset, definition.emulated_rows)
             rows = make_rows(context, definition.counted_rows)
-            run = _Run(context, target, toolchain, rows, folder)
+            run = _Run(context, target, toolchain, rows, artifact.manifest.optimize, folder)
             peers = definition.peers if request.peers is None else request.peers
             names = tuple(name for name in peers if name != OWN)
             progress(ProgressEvent("emulating qdeploy", 0, 1 + len(names)))
@@ -82,7 +83,7 @@ class McuSuite(Suite):
             for execution in executions:
                 _quality(sheet, execution, context)
                 costs.enter(execution)
-            notes = [*_notes(context, rows, toolchain), *costs.notes]
+            notes = [*_notes(context, rows, toolchain, artifact.manifest.optimize), *costs.notes]
             if request.port is not None:
                 from qdeploy.benchmark.mcu.board import measure_board
 
@@ -113,7 +114,10 @@ class McuSuite(Suite):
             skipped=skipped,
             machine=_device(target, toolchain),
             versions=describe_versions(PACKAGES),
-            notes=(*notes, *(f"{e.subject.name}: {e.subject.note}" for e in executions)),
+            notes=(
+                *notes,
+                *(f"{e.subject.name} ({e.level}): {e.subject.note}" for e in executions),
+            ),
         )
 
     def present(self, section: "ReportSection") -> "Presentation":
@@ -134,22 +138,30 @@ class _Run:
         target: where.
         toolchain: by what.
         rows: on what.
+        goal: what the model was compiled for.
         folder: for what is built.
     """
 
     def __init__(
-        self, context: Context, target: McuTarget, toolchain: Toolchain, rows: Rows, folder: Path
+        self,
+        context: Context,
+        target: McuTarget,
+        toolchain: Toolchain,
+        rows: Rows,
+        goal: "Goal",
+        folder: Path,
     ) -> None:
         self._context = context
         self._target = target
         self._toolchain = toolchain
         self._rows = rows
+        self._goal: Goal = goal
         self._folder = folder
 
     def execute(self, subject: McuSubject) -> Execution:
         """One implementation, in a folder of its own."""
         folder = self._folder / subject.name
-        return execute(subject, self._target, self._toolchain, self._rows, folder)
+        return execute(subject, self._target, self._toolchain, self._rows, self._goal, folder)
 
     def peers(
         self, names: Sequence[str], insist: bool, progress: Progress
@@ -221,13 +233,13 @@ def _device(target: McuTarget, toolchain: Toolchain) -> dict[str, MachineFact]:
     }
 
 
-def _notes(context: Context, rows: Rows, toolchain: Toolchain) -> list[str]:
+def _notes(context: Context, rows: Rows, toolchain: Toolchain, goal: str) -> list[str]:
     source = "random int8 rows" if context.test is None else "test rows"
     return [
         f"every implementation ran on {len(rows.inputs)} {source} in the emulator and gave what it "
         f"should, bit for bit where its meaning is exact; {len(rows.counted)} rows were counted",
-        f"all C was compiled by {toolchain.name} at -O2 and linked for the target's memories; "
-        "qdeploy's own library is that of the artifact",
+        f"all C was compiled by {toolchain.name} at {' and '.join(LEVELS)}, and the better of the "
+        f"two was taken for the goal {goal!r}, as it was for qdeploy's own library",
         "turning features into inputs and scores into labels is the caller's part and is counted "
         "for nobody",
     ]
