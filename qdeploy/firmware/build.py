@@ -43,7 +43,6 @@ def build_firmware(
     target: McuTarget,
     core: Core,
     objects: Sequence[Path],
-    header_folder: Path,
     interface: ModelInterface,
     folder: Path,
     toolchain: Toolchain,
@@ -56,7 +55,6 @@ def build_firmware(
         target: the board.
         core: its core.
         objects: the model's objects or archives.
-        header_folder: where the model's header is.
         interface: how the model is called.
         folder: where firmware.elf, firmware.bin and firmware.hex go.
         toolchain: what to compile and link with.
@@ -75,7 +73,7 @@ def build_firmware(
         if target.boot == "rp2040":
             sources.append(rp2040_stage(core, toolchain, work))
         built = toolchain.compile(
-            core, sources, work, include=[work, runtime_folder(), header_folder], optimize="-Os"
+            core, sources, work, include=[work, runtime_folder()], optimize="-Os"
         )
         elf = folder / "firmware.elf"
         toolchain.link(core, [*built, *objects], work / "firmware.ld", elf, entry="reset_handler")

@@ -49,8 +49,6 @@ def configuration(target: McuTarget, core: Core, interface: ModelInterface, *, e
         "",
         "#include <stdint.h>",
         "",
-        f'#include "{interface.name}.h"',
-        "",
         f'#define BOARD_NAME "{target.name}"',
         f"#define BOARD_CLOCK_HERTZ {round(target.firmware_megahertz * 1_000_000)}u",
         f"#define BOARD_ENERGY {int(energy)}",
@@ -66,11 +64,10 @@ def configuration(target: McuTarget, core: Core, interface: ModelInterface, *, e
         f"#define MODEL_INPUTS {interface.inputs}",
         f"#define MODEL_OUTPUTS {interface.outputs}",
         f"typedef {interface.score_type}_t model_score;",
+        f"#define MODEL_PREDICT {interface.name}_predict",
         "",
-        "static inline int model_predict(const int8_t *x, model_score *scores)",
-        "{",
-        f"    return {interface.name}_predict(x, scores);",
-        "}",
+        # Not the model's header: a model may be called as one of the runtime's.
+        "int MODEL_PREDICT(const int8_t *x, model_score *scores);",
         "",
         "#endif",
     ]

@@ -80,7 +80,7 @@ def build(toy, tmp_path_factory):
             folder = tmp_path_factory.mktemp(target)
             objects = tools.compile(core, [toy.source], folder, flags=["-Werror"])
             built[key] = build_firmware(
-                board, core, objects, toy.folder, INTERFACE, folder, tools, energy=energy
+                board, core, objects, INTERFACE, folder, tools, energy=energy
             )
         return built[key]
 

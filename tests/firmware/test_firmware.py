@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from dataclasses import replace
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -108,9 +109,20 @@ def test_builds_are_repeatable(build, toy, tmp_path):
     target, zig = load_target("nucleo-l4r5zi"), TOOLCHAINS["zig"]
     core = load_core(target.core)
     objects = zig.compile(core, [toy.source], tmp_path)
-    again = build_firmware(target, core, objects, toy.folder, toy.interface, tmp_path, zig)
+    again = build_firmware(target, core, objects, toy.interface, tmp_path, zig)
     for kind in ("elf", "bin", "hex"):
         assert getattr(again, kind).read_bytes() == getattr(firmware, kind).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["model", "board", "protocol", "configuration", "main"])
+def test_a_model_may_be_called_as_a_part_of_the_runtime(name, toy, tmp_path):
+    target, zig = load_target("mps2-an386"), TOOLCHAINS["zig"]
+    core = load_core(target.core)
+    defines = {"toy_predict": f"{name}_predict"}
+    objects = zig.compile(core, [toy.source], tmp_path, defines=defines)
+    interface = replace(toy.interface, name=name)
+    firmware = build_firmware(target, core, objects, interface, tmp_path, zig)
+    assert name.encode() in firmware.bin.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["mps2-an385", "raspberry-pi-pico"])
@@ -153,14 +165,14 @@ def test_energy_build_differs_in_its_speed_and_pulses(toy):
 
 def test_energy_build_needs_a_pin(toy, tmp_path):
     target = load_target("mps2-an386")
-    arguments = (load_core(target.core), [], toy.folder, toy.interface, tmp_path)
+    arguments = (load_core(target.core), [], toy.interface, tmp_path)
     with pytest.raises(QDeployError, match=r"mps2-an386: an energy build needs a pin .*\[pulse\]"):
         build_firmware(target, *arguments, TOOLCHAINS["zig"], energy=True)
 
 
 def test_bare_cores_have_no_firmware(toy, tmp_path):
     target = load_target("cortex-m4")
-    arguments = (load_core(target.core), [], toy.folder, toy.interface, tmp_path)
+    arguments = (load_core(target.core), [], toy.interface, tmp_path)
     with pytest.raises(QDeployError, match="cortex-m4 has no serial port"):
         build_firmware(target, *arguments, TOOLCHAINS["zig"])
 
@@ -171,7 +183,7 @@ def test_ram_must_leave_room_for_the_stack(toy, tmp_path):
     core, zig = load_core(target.core), TOOLCHAINS["zig"]
     objects = zig.compile(core, [toy.source], tmp_path)
     with pytest.raises(QDeployError, match=r"variables take \d+ of 1024 bytes of RAM"):
-        build_firmware(target, core, objects, toy.folder, toy.interface, tmp_path, zig)
+        build_firmware(target, core, objects, toy.interface, tmp_path, zig)
 
 
 def test_nothing_is_placed_before_flash_of_any_origin(toy, tmp_path):

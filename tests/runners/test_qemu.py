@@ -74,7 +74,7 @@ def artifact(tmp_path_factory):
         (folder / "small.h").write_text(HEADER)
         (folder / "small.c").write_text(SOURCE)
         objects = tools.compile(core, [folder / "small.c"], folder)
-        firmware = build_firmware(board, core, objects, folder, INTERFACE, folder, tools)
+        firmware = build_firmware(board, core, objects, INTERFACE, folder, tools)
         return Artifact(board, firmware.elf)
 
     return build

@@ -264,7 +264,7 @@ def emulated_port(tmp_path_factory):
     (folder / "toy.c").write_text(SOURCE)
     objects = tools.compile(core, [folder / "toy.c"], folder)
     interface = ModelInterface("toy", 40, 3, "int64")
-    image = build_firmware(board, core, objects, folder, interface, folder, tools)
+    image = build_firmware(board, core, objects, interface, folder, tools)
     machine = [board.emulator.program, "-machine", board.emulator.machine, "-display", "none"]
     channel = ["-monitor", "none", "-chardev", "pty,id=uart", "-serial", "chardev:uart"]
     with subprocess.Popen(

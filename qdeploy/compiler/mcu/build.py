@@ -172,7 +172,6 @@ def _build_firmware(workshop: Workshop, chosen: Variant, folder: Path) -> None:
             workshop.target,
             workshop.core,
             chosen.objects,
-            chosen.folder,
             workshop.interface,
             place,
             workshop.toolchain,

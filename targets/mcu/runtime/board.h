@@ -8,7 +8,7 @@
      BOARD_VECTORS         there where the core has Helium
      BOARD_CACHES          there where the core has caches to switch on
      UART_BASE, UART_CLOCK_HERTZ, UART_BAUD
-     MODEL_NAME, MODEL_INPUTS, MODEL_OUTPUTS, model_score, model_predict()
+     MODEL_NAME, MODEL_INPUTS, MODEL_OUTPUTS, model_score, MODEL_PREDICT()
    To port to a new board, write its TOML file; to a new kind of serial port, one uart_*.c. */
 
 #ifndef QDEPLOY_BOARD_H

@@ -303,21 +303,21 @@ static void infer(char *rest)
     int failed = 0;
     put_number_line("m-warmup-start-", (uint64_t)warmups);
     for (int32_t i = 0; i < warmups; i++) {
-        failed |= model_predict(input, scores);
+        failed |= MODEL_PREDICT(input, scores);
     }
     put("m-warmup-done\r\n");
     put_number_line("m-infer-start-", (uint64_t)iterations);
 #if BOARD_ENERGY
     board_pulse();
     for (int32_t i = 0; i < iterations; i++) {
-        failed |= model_predict(input, scores);
+        failed |= MODEL_PREDICT(input, scores);
     }
     board_pulse();
 #else
     /* Both stamps are sent afterwards: sending the first would count as inference otherwise. */
     const uint64_t start = timer_microseconds();
     for (int32_t i = 0; i < iterations; i++) {
-        failed |= model_predict(input, scores);
+        failed |= MODEL_PREDICT(input, scores);
     }
     const uint64_t end = timer_microseconds();
     put_number_line("m-lap-us-", start);
