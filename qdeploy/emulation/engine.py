@@ -99,7 +99,8 @@ class Engine:
             rights |= unicorn.UC_PROT_EXEC if mapping.executable else 0
             self.uc.mem_map_ptr(mapping.origin, len(mapping.memory), rights, mapping.memory)
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)
-        if core.triple.startswith("thumbv8.1m"):
+        self._adds = core.triple.startswith("thumbv8.1m")
+        if self._adds:
             self.uc.hook_add(unicorn.UC_HOOK_INSN_INVALID, self._added)
 
     def call(self, address: int, stack: int, arguments: Sequence[int]) -> int:
@@ -159,6 +160,10 @@ class Engine:
 
         kinds = self._unicorn.UC_HOOK_MEM_READ | self._unicorn.UC_HOOK_MEM_WRITE
         self.uc.hook_add(kinds, access)
+        if self._adds:
+            # Behind an added instruction the program counter stays at the start of its block,
+            # unless unicorn has to tell of every instruction.
+            self.uc.hook_add(self._unicorn.UC_HOOK_CODE, lambda *_: None)
 
     def on_read(self, begin: int, end: int, record: Callable[[int, int], None]) -> None:
         """Tell of every load from a range of addresses: its address and bytes."""

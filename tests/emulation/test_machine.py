@@ -118,6 +118,20 @@ def test_only_single_loads_may_be_anywhere(assemble, core_name, line):
         machine.call("f", place + 2, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"), [("ldr r2, [r0]", None), ("ldrd r2, r3, [r0]", r"not aligned, in f\+0xc ")]
+)
+def test_accesses_behind_an_added_instruction_have_their_own_address(assemble, line, message):
+    machine = assemble("cortex-m55", f"mov r12, lr\nmov r2, #3\ndls lr, r2\nnop\n{line}\nbx r12")
+    place = machine.allocate(16)
+    machine.write(place, bytes(range(16)))
+    if message is None:
+        machine.call("f", place + 1, strict=True)
+        return
+    with pytest.raises(QDeployError, match=message):
+        machine.call("f", place + 1, strict=True)
+
+
 def test_stack_depth_is_that_of_the_frames(machine):
     shallow, deep = (machine.count("deep", n).stack_bytes for n in (0, 20))
     assert shallow >= 40
