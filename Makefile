@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment in .venv with qdeploy and its tools.
-#   make demo        train, prove, compile and benchmark two models; writes report/report.html
+#   make demo        train, prove, compile and benchmark three models; writes report/report.html
 #   make test        lint, types and tests
 #   make test-slow   the longer tests
 #   make lint        lint, format and types only

@@ -1,4 +1,7 @@
-"""The whole pipeline on models of the zoo: train, prove, compile, verify, measure, report."""
+"""The whole pipeline on models of the zoo: train, prove, compile, verify, measure, report.
+
+One of them is compiled for a microcontroller, by what comes with Python packages alone.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +21,24 @@ if TYPE_CHECKING:
     from qdeploy.checker import CheckResult
     from qdeploy.compiler import Artifact
 
-__all__ = ["DEMO_MODELS", "Demo", "Outcome", "carry_out", "measure", "run_demo"]
+__all__ = [
+    "DEMO_MODELS",
+    "DEMO_TARGETS",
+    "Demo",
+    "Outcome",
+    "carry_out",
+    "measure",
+    "run_demo",
+]
 
-DEMO_MODELS = ("breast-cancer", "digits")
+DEMO_MODELS = ("breast-cancer", "digits", "breast-cancer-mcu")
+"""Models of the zoo that the demo trains."""
+
+DEMO_TARGETS = {"breast-cancer-mcu": "nucleo-l4r5zi", "digits-mcu": "nucleo-l4r5zi"}
+"""What they are compiled for, where it is not this machine."""
 
 _BENCHMARK_SECONDS = 0.4
-"""For each implementation and batch size: short, so that the demo is; `qdeploy bench` is longer."""
+"""For each figure from a clock: short, so that the demo is; `qdeploy bench` is longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +62,13 @@ class Outcome:
     artifact: "Artifact"
     benchmark: "BenchmarkReport"
     seconds: float
+
+    @property
+    def title(self) -> str:
+        """Its name in words, with the target where that is not this machine."""
+        words = self.name.removesuffix("-mcu").replace("-", " ").capitalize()
+        target = self.artifact.target
+        return words if target == "cpu" else f"{words} on {target}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +120,7 @@ def run_demo(
             name,
             load_recipe(known[name] / "recipe.toml"),
             output / name,
+            target=DEMO_TARGETS.get(name, "cpu"),
             benchmark_seconds=_BENCHMARK_SECONDS,
             overwrite=overwrite,
             progress=progress,
@@ -110,7 +133,7 @@ def run_demo(
         [
             ReportSection(
                 model=outcome.trained.model,
-                title=outcome.name.replace("-", " ").capitalize(),
+                title=outcome.title,
                 history=outcome.trained.result.history,
                 scores=outcome.trained.scores,
                 benchmark=outcome.benchmark,
@@ -189,6 +212,7 @@ def carry_out(
     recipe: Recipe,
     folder: Path,
     *,
+    target: str = "cpu",
     benchmark_seconds: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -199,7 +223,8 @@ def carry_out(
         name: the model's name.
         recipe: data and options.
         folder: gets NAME.onnx, the artifact and the figures.
-        benchmark_seconds: for each implementation and batch size; the target's by default.
+        target: what it is compiled for and measured on.
+        benchmark_seconds: for each figure from a clock; the target's by default.
         overwrite: whether they may exist.
         progress: told about every step, with the name of the model.
 
@@ -223,7 +248,7 @@ def carry_out(
         raise QDeployError(f"{name}: the certificate does not hold: {check.reason}")
     artifact = compile_model(
         model,
-        "cpu",
+        target,
         folder / "artifact",
         overwrite=overwrite,
         samples=trained.train.features,

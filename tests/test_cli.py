@@ -383,7 +383,7 @@ class TestDemo:
         output = tmp_path / "report"
         assert run(["demo", "-o", str(output)]) == 0
         printed = capsys.readouterr().out
-        for word in ("small", "proven", "gap", "compiled", "onnxruntime", "report.html"):
+        for word in ("Small", "proven", "gap", "compiled", "onnxruntime", "report.html"):
             assert word in printed
         assert (output / "report.html").exists()
         assert (output / "small" / "small.onnx").exists()

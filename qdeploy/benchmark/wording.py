@@ -156,9 +156,9 @@ def estimate_sentences(figures: Iterable[Figure]) -> tuple[str, ...]:
             first.setdefault(figure.metric, figure)
     sentences = []
     for metric, figure in first.items():
-        ends = [quantity(end, figure.unit) for end in (figure.low, figure.high) if end is not None]
+        # An estimate has both ends.
+        ends = span(figure.low or 0.0, figure.high or figure.value, figure.unit)
         sentences.append(
-            f"{metric}: estimated, for {figure.implementation} between {' and '.join(ends)} "
-            f"({figure.note})"
+            f"{metric}: estimated, {ends} for {figure.implementation} ({figure.note.rstrip('.')})"
         )
     return tuple(sentences)

@@ -161,7 +161,7 @@ def demo(
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show all of it on two small data sets: train, prove, compile, check, measure, report.
+    """Show all of it on small data sets: train, prove, compile, check, measure, report.
 
     [bold]Example[/bold]:  qdeploy demo -o report
     """
@@ -177,7 +177,7 @@ def demo(
     }
     lines: list[RenderableType] = []
     for outcome in done.outcomes:
-        lines += [Text(outcome.name, style="bold underline"), *_story(outcome), ""]
+        lines += [Text(outcome.title, style="bold underline"), *_story(outcome), ""]
     lines.append(f"All figures and plots: {done.report}  ({at_most(done.seconds)} s)")
     terminal.result(values, *lines)
 
@@ -198,6 +198,7 @@ def _summary(outcome: "Outcome") -> dict[str, Any]:
         "test_score": outcome.trained.test_score,
         "bytes": outcome.model.stat().st_size,
         "seconds": outcome.seconds,
+        "target": outcome.artifact.target,
         "artifact": str(outcome.artifact.folder),
         "verified": outcome.artifact.verified,
         "results": [figure.model_dump(mode="json") for figure in outcome.benchmark.results],

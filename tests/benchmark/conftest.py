@@ -63,3 +63,18 @@ def report(artifact, tiny):
     from qdeploy.benchmark import bench
 
     return bench(artifact, dataset=tiny[1], seconds=0.006)
+
+
+@pytest.fixture(scope="session")
+def firmware(tiny, tmp_path_factory):
+    """The same model, compiled for a microcontroller."""
+    from qdeploy.compiler import compile_model
+
+    return compile_model(tiny[0], "nucleo-l4r5zi", tmp_path_factory.mktemp("firmware") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def mcu_report(firmware, tiny):
+    from qdeploy.benchmark import bench
+
+    return bench(firmware, dataset=tiny[1], peers=["linear-int8", "tvm-default", "m2cgen-tree"])

@@ -102,7 +102,7 @@ def test_estimates_are_shown_with_band_and_source():
         for name in ("qdeploy", "onnxruntime")
     ]
     assert estimate_sentences(figures) == (
-        "energy: estimated, for qdeploy between 1.00 µJ and 9.00 µJ (2 W busy)",
+        "energy: estimated, 1.00 to 9.00 µJ for qdeploy (2 W busy)",
     )
     measured = figures[0].model_copy(update={"obtained": "measured"})
     assert estimate_sentences([measured]) == ()

@@ -132,7 +132,7 @@ class Costs:
             battery.volts,
         )
         note = (
-            f"{battery.description}, {battery.rate:g} inferences a second; estimated energy; "
+            f"{battery.description}, an inference every {1 / battery.rate:g} s; estimated energy; "
             f"between inferences {_watts(sleep)}; the capacity is taken as stated"
         )
         self._sheet.add(name, "battery_life", life.seconds, note, batch=1, obtained="estimated")

@@ -1,0 +1,98 @@
+"""Figures of a board, from a session that stands for one."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from qdeploy.benchmark.figures import FigureSheet
+from qdeploy.benchmark.mcu import board
+from qdeploy.errors import QDeployError
+from qdeploy.runners.protocol import Inference
+from qdeploy.runners.serial_board import TimedInference
+from qdeploy.targets import load_target
+
+TARGET = load_target("nucleo-l4r5zi")
+SECONDS = 25e-6
+
+
+class Session:
+    """A board that takes 25 µs for an inference, and a little less or more by turns."""
+
+    def __init__(self, model, stamps=True, wrong=False):
+        self.model, self.stamps, self.wrong = model, stamps, wrong
+        self.loaded, self.turn = None, 0
+        self.device = SimpleNamespace(clock_hertz=lambda: 120_000_000, synchronize=lambda: None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def __call__(self, x):
+        return self.model.network.forward(x) + self.wrong
+
+    def load(self, x):
+        self.loaded = x
+
+    def infer(self, iterations, warmups=0, *, timeout):
+        assert timeout > (iterations + warmups) * SECONDS
+        self.turn += 1
+        ends = 1000, 1000 + round(iterations * 25) + self.turn % 3
+        done = Inference((0,), iterations, *(ends if self.stamps else (None, None)))
+        return TimedInference(done, 10.0, 10.0 + iterations * SECONDS, 0.02)
+
+
+@pytest.fixture
+def measured(tiny, monkeypatch):
+    def measure(session=None, meters=("joulescope",)):
+        session = session or Session(tiny[0])
+        opened = []
+        monkeypatch.setattr(
+            board.SerialBoardRunner, "open", lambda self, artifact: opened.append(self) or session
+        )
+        monkeypatch.setattr(board, "choose_meter", lambda names: (None, (f"{names[0]}: no",)))
+        sheet = FigureSheet(TARGET.name)
+        notes = board.measure_board(
+            sheet,
+            SimpleNamespace(model=tiny[0]),
+            TARGET,
+            tiny[0].quantize(tiny[1][1].features),
+            SECONDS,
+            port="/dev/ttyACM0",
+            seconds=0.5,
+            meters=meters,
+        )
+        return sheet.figures, notes
+
+    return measure
+
+
+def test_the_boards_own_time_stamps_are_measured(measured):
+    (latency,), notes = measured()
+    assert latency.metric == "latency"
+    assert latency.obtained == "measured"
+    assert latency.value == pytest.approx(SECONDS, rel=1e-3)
+    assert latency.low <= latency.value <= latency.high
+    assert "120 MHz" in latency.note
+    assert notes == ("energy was not measured: joulescope: no",)
+
+
+def test_another_model_on_the_board_is_told(measured, tiny):
+    with pytest.raises(QDeployError, match="other scores than the model for 16 of 16 rows"):
+        measured(Session(tiny[0], wrong=True))
+
+
+def test_an_energy_build_is_told(measured, tiny):
+    with pytest.raises(QDeployError, match="energy build, which gives no time stamps"):
+        measured(Session(tiny[0], stamps=False))
+
+
+def test_a_stretch_is_when_the_host_saw_it(tiny):
+    timer = board.BoardTimer(Session(tiny[0]), SECONDS)
+    stretch = timer.run(4000)
+    assert stretch.end - stretch.start == pytest.approx(0.1)
+    assert stretch.uncertainty == 0.02
+    assert timer.measure(100, 3).shape == (3,)
+    assert np.all(timer.measure(100, 3) > 0)
