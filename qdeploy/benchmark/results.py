@@ -26,6 +26,7 @@ class BenchmarkReport(BaseModel):
         comparisons: ratios of figures to qdeploy's own.
         titles: a few words for each implementation.
         skipped: implementations that did not take part, and why.
+        missing: figures that are not there, and why.
         machine: description of the machine, by keyword.
         versions: of qdeploy, Python and the libraries that were timed.
         notes: what applies to all figures.
@@ -42,6 +43,7 @@ class BenchmarkReport(BaseModel):
     comparisons: tuple[Comparison, ...]
     titles: Mapping[str, str]
     skipped: Mapping[str, str]
+    missing: Mapping[str, str] = {}
     machine: Mapping[str, str | int | float | bool | None]
     versions: Mapping[str, str]
     notes: tuple[str, ...]

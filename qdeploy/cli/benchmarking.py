@@ -147,6 +147,7 @@ def bench(
     from qdeploy.benchmark.wording import estimate_sentences
 
     remarks = list(estimate_sentences(report.results))
+    remarks += [f"{what}: left out, for {why}" for what, why in report.missing.items()]
     remarks += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
     remarks += [f"Figures and plots: {output / 'report.html'}"] if output else []
     lines: list[RenderableType] = [_figures_table(report), *([""] if remarks else []), *remarks]

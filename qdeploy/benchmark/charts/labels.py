@@ -43,6 +43,7 @@ def place_labels(
     frame: Box,
     order: Sequence[int],
     mark: float,
+    lines: Sequence[Box] = (),
 ) -> list[tuple[float, float]]:
     """Offsets of the centres of the names from their points.
 
@@ -54,6 +55,7 @@ def place_labels(
         frame: names stay inside.
         order: who chooses first.
         mark: width of the mark of a point.
+        lines: what else should stay visible.
     """
     marks = [Box.around(x, y, mark, mark) for x, y in points]
     taken: list[Box] = []
@@ -62,7 +64,7 @@ def place_labels(
         (x, y), (width, height) = points[index], sizes[index]
         candidates = list(_candidates(width, height, mark))
         boxes = [Box.around(x + right, y + up, width, height) for right, up in candidates]
-        hidden = [_hidden(box, frame, (*taken, *marks)) for box in boxes]
+        hidden = [_hidden(box, frame, (*taken, *marks, *lines)) for box in boxes]
         # The first of equals is the nearest.
         best = hidden.index(min(hidden))
         offsets[index] = candidates[best]

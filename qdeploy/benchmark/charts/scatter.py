@@ -29,6 +29,8 @@ __all__ = ["Spot", "scatter"]
 LABEL_POINTS = 9.5
 OWN_MARKER, MARKER = 9.0, 6.5
 """Points across."""
+BAND_ROOM = 1.5
+"""Points above and below the line of a band that no name should cover."""
 MARKERS = "osD^vPXh"
 
 
@@ -161,11 +163,19 @@ def _names(axes: "Axes", spots: Sequence[Spot]) -> None:
     scale = 72 / axes.figure.dpi
     corners = axes.get_window_extent()
     frame = Box(corners.x0 * scale, corners.y0 * scale, corners.x1 * scale, corners.y1 * scale)
-    places = [axes.transData.transform((spot.x.value, spot.y.value)) * scale for spot in spots]
     sizes = [_size(spot.label, bold=spot.own) for spot in spots]
     order = sorted(range(len(spots)), key=lambda i: not spots[i].own)
-    centres = [(float(x), float(y)) for x, y in places]
-    offsets = place_labels(centres, sizes, frame, order, OWN_MARKER)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        right, up = axes.transData.transform((x, y)) * scale
+        return float(right), float(up)
+
+    centres = [place(spot.x.value, spot.y.value) for spot in spots]
+    bands = [
+        Box(place(spot.x.low, 0)[0], up - BAND_ROOM, place(spot.x.high, 0)[0], up + BAND_ROOM)
+        for spot, (_, up) in zip(spots, centres, strict=True)
+    ]
+    offsets = place_labels(centres, sizes, frame, order, OWN_MARKER, bands)
     for spot, (right, up), (width, _) in zip(spots, offsets, sizes, strict=True):
         far = math.hypot(max(0.0, abs(right) - width / 2), up) > 2.2 * LABEL_POINTS
         axes.annotate(

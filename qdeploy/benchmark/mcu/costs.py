@@ -30,7 +30,7 @@ class Costs:
         battery: what its life is stated for.
 
     Attributes:
-        notes: why some figures are not there.
+        missing: why some figures are not there, by their name.
     """
 
     def __init__(self, sheet: FigureSheet, target: McuTarget, battery: Battery) -> None:
@@ -38,7 +38,7 @@ class Costs:
         self._target = target
         self._core = load_core(target.core)
         self._battery = battery
-        self.notes = _missing_powers(target)
+        self.missing = _missing_powers(target)
 
     def enter(self, execution: Execution) -> None:
         """Every figure of an implementation but how good it is."""
@@ -118,9 +118,8 @@ class Costs:
         if sleep is None:
             return
         if seconds.value * battery.rate > 1:
-            self.notes.append(
-                f"battery life of {name} is left out: it cannot give {battery.rate:g} inferences "
-                "a second"
+            self.missing[f"battery life of {name}"] = (
+                f"it cannot give an inference every {1 / battery.rate:g} s"
             )
             return
         life = battery_life(
@@ -142,19 +141,19 @@ class Costs:
         return "" if read is None else f", and what flash adds ({read.source})"
 
 
-def _missing_powers(target: McuTarget) -> list[str]:
+def _missing_powers(target: McuTarget) -> dict[str, str]:
     """Why figures that rest on the power of the board are not there."""
     if target.stated_power is None:
-        return [
-            f"energy and battery life are left out: no power of the busy board is known for "
-            f"{target.name!r} (table {target.power_table} of its file)"
-        ]
+        return {
+            "energy and battery life": f"no power of the busy board is known for {target.name!r}; "
+            f"a table {target.power_table} in its file states one"
+        }
     if target.stated_sleep_power is None:
-        return [
-            f"battery life is left out: no power of the sleeping board is known for "
-            f"{target.name!r} (table sleep_power of its file)"
-        ]
-    return []
+        return {
+            "battery life": f"no power of the sleeping board is known for {target.name!r}; "
+            "a table sleep_power in its file states one"
+        }
+    return {}
 
 
 def _watts(power: Power) -> str:

@@ -253,8 +253,8 @@ def _classes(report: BenchmarkReport, name: str) -> Chart:
             for group, kinds in GROUPS.items()
         }
         total = figures["instructions"]
-        told = wording.quantity(total.value, total.unit)
-        rows.append(Shares(title, f"{told} · {total.obtained}", parts, implementation == OWN))
+        told = f"{_short(total)} · {total.obtained}"
+        rows.append(Shares(title, told, parts, implementation == OWN))
     return drawn(
         "What the instructions are",
         shares(rows, title=f"{name}: classes of instructions"),

@@ -83,7 +83,7 @@ class McuSuite(Suite):
             for execution in executions:
                 _quality(sheet, execution, context)
                 costs.enter(execution)
-            notes = [*_notes(context, rows, toolchain, artifact.manifest.optimize), *costs.notes]
+            notes = [*_notes(context, rows, toolchain, artifact.manifest.optimize)]
             if request.port is not None:
                 from qdeploy.benchmark.mcu.board import measure_board
 
@@ -112,6 +112,7 @@ class McuSuite(Suite):
             comparisons=compare_figures(sheet.figures, OWN, COMPARED),
             titles={execution.subject.name: execution.subject.title for execution in executions},
             skipped=skipped,
+            missing=costs.missing,
             machine=_device(target, toolchain),
             versions=describe_versions(PACKAGES),
             notes=(

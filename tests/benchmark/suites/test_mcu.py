@@ -22,6 +22,7 @@ def test_every_named_peer_takes_part(mcu_report):
     assert mcu_report.family == "mcu"
     assert mcu_report.target == "nucleo-l4r5zi"
     assert mcu_report.skipped == {}
+    assert mcu_report.missing == {}
 
 
 def test_each_figure_occurs_once_and_has_a_note(mcu_report):
@@ -120,7 +121,7 @@ def test_a_battery_of_ones_own(firmware, tiny, mcu_report):
 def test_a_rate_that_cannot_be_kept_has_no_battery_life(firmware, tiny):
     report = bench(firmware, dataset=tiny[1], peers=[], duty=Duty(rate=1e9))
     assert not report.find("battery_life")
-    assert any("battery life of qdeploy is left out" in note for note in report.notes)
+    assert "it cannot give" in report.missing["battery life of qdeploy"]
 
 
 def test_without_power_there_is_no_energy_and_a_reason(tiny):
@@ -128,7 +129,7 @@ def test_without_power_there_is_no_energy_and_a_reason(tiny):
     assert not report.find("energy")
     assert not report.find("accuracy")
     assert figure(report, "cycles").value > 0
-    assert any("energy and battery life are left out" in note for note in report.notes)
+    assert "no power" in report.missing["energy and battery life"]
 
 
 def test_peers_that_learn_sit_out_without_rows(firmware):

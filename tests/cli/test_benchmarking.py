@@ -1,0 +1,93 @@
+"""``bench`` on a microcontroller and ``kernels``, as a user types them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qdeploy import onnx
+from qdeploy.cli.app import run
+from qdeploy.data.quantizer import InputQuantizer
+from qdeploy.model import Classes, Model
+from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model file with random signs."""
+    generator = np.random.default_rng(0)
+    signs = generator.choice(np.array([-1, 1], dtype=np.int8), (2, 3, 5))
+    none = np.zeros(3, dtype=np.int32)
+    network = QuantizedNetwork(
+        [
+            QuadraticLayer(signs[0], signs[1], none, none),
+            ReadoutLayer(np.array([[3], [-2], [5]], dtype=np.int32), np.array([7])),
+        ]
+    )
+    features = generator.normal(size=(30, 5))
+    quantizer = InputQuantizer.fit(features, tuple("abcde"))
+    made = Model("tiny", network, 1e-3, Classes(("no", "yes")), quantizer)
+    return onnx.save(made, tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+def json_of(capsys, words):
+    capsys.readouterr()
+    assert run([*words, "--json", "-q"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def test_bench_on_a_microcontroller(model, tmp_path, capsys):
+    folder = tmp_path / "bench"
+    words = ["bench", str(model), "--target", "nucleo-l4r5zi", "--peers", "tvm-default"]
+    options = ["--battery-mah", "1000", "--rate", "10", "--optimize", "size", "-o", str(folder)]
+    values = json_of(capsys, [*words, *options])
+    assert values["family"] == "mcu"
+    figures = {
+        (f["implementation"], f["metric"]): f for f in values["results"] if f["metric"] != "cycles"
+    }
+    assert figures["qdeploy", "battery_life"]["obtained"] == "estimated"
+    assert "1000 mAh" in figures["qdeploy", "battery_life"]["note"]
+    assert ("tvm-default", "instructions") in figures
+    assert {"benchmark.json", "report.html", "artifact"} <= {p.name for p in folder.iterdir()}
+    # The artifact knows its own target.
+    again = json_of(capsys, ["bench", str(folder / "artifact"), "--peers", "tvm-default"])
+    assert again["target"] == "nucleo-l4r5zi"
+
+
+def test_the_table_says_how_figures_were_obtained(model, capsys):
+    words = ["bench", str(model), "--target", "cortex-m0plus", "--peers", "tvm-default", "-q"]
+    assert run(words) == 0
+    printed = capsys.readouterr().out
+    for word in ("emulated", "estimated", "measured", "flash", "stack", "cycles", "tvm-default"):
+        assert word in printed
+    assert "energy and battery life: left out, for no power of the busy board" in printed
+
+
+def test_what_means_nothing_for_a_target_is_refused(model, capsys):
+    assert run(["bench", str(model), "--port", "auto"]) == 1
+    assert "a serial port means nothing for target 'cpu'" in capsys.readouterr().err
+
+
+def test_impossible_batteries_are_wrong_usage(model, capsys):
+    words = ["bench", str(model), "--target", "nucleo-l4r5zi", "--battery-mah", "-3"]
+    assert run(words) == 2
+    assert "must be a number above 0" in capsys.readouterr().err
+
+
+def test_kernels(capsys):
+    words = ["kernels", "--core", "cortex-m4", "--inputs", "16,24", "--neurons", "8"]
+    values = json_of(capsys, [*words, "--optimize", "size"])
+    assert [(each["inputs"], each["neurons"]) for each in values["counts"]] == [(16, 8), (24, 8)]
+    for count in values["counts"]:
+        assert count["met"] is True
+        assert count["instructions"] > 0
+    assert run([*words, "--optimize", "speed", "-q"]) == 0
+    printed = capsys.readouterr().out
+    assert "emulated" in printed
+    assert "24" in printed
+
+
+def test_wrong_sizes_are_wrong_usage(capsys):
+    assert run(["kernels", "--inputs", "16,none"]) == 2
+    assert "none" in capsys.readouterr().err
