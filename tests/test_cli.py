@@ -400,6 +400,7 @@ class TestDemo:
         by_name = {model["name"]: model for model in values["models"]}
         assert by_name["breast-cancer"]["gap"] <= 0.015
         assert by_name["digits"]["test_score"] >= 0.97
+        assert by_name["breast-cancer-mcu"]["target"] == "nucleo-l4r5zi"
         assert all(model["holds"] for model in by_name.values())
 
 

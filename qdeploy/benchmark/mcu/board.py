@@ -23,6 +23,12 @@ __all__ = ["ANY_PORT", "measure_board"]
 ANY_PORT = "auto"
 """The port that stands for the only board that is plugged in."""
 
+ESTIMATE = "estimate"
+"""The meter that measures nothing: estimates of microcontrollers come from counts."""
+
+COMPARED_ROWS = 16
+"""Rows whose scores are compared before anything is timed."""
+
 ROUNDS = 7
 """Runs that the time of an inference is the median of."""
 
@@ -100,33 +106,45 @@ def measure_board(
     Raises:
         QDeployError: the board does not work, or gives other scores than the model.
     """
-    runner = SerialBoardRunner(None if port == ANY_PORT else port)
-    with runner.open(artifact) as session:
-        rows = inputs[:16]
-        wrong = (session(rows) != artifact.model.network.forward(rows)).any(axis=1)
-        if wrong.any():
-            raise QDeployError(
-                f"the board gives other scores than the model for {int(wrong.sum())} of "
-                f"{len(rows)} rows; flash the firmware of this artifact, or report this"
-            )
+    named = None if port == ANY_PORT else port
+    with SerialBoardRunner(named).open(artifact) as session:
+        latency, note = _latency(session, artifact, inputs, expected_seconds, seconds)
+    sheet.add(OWN, "latency", latency, note, batch=1, obtained="measured")
+    meter, passed_over = choose_meter([name for name in meters if name != ESTIMATE])
+    if meter is None:
+        return tuple(f"energy was not measured: {reason}" for reason in passed_over)
+    # Without a pin for pulses, the host's time stamps have to tell when the inferences ran.
+    pulses = artifact.energy_firmware_elf is not None
+    with SerialBoardRunner(named, energy=pulses).open(artifact) as session:
         session.load(inputs[0])
-        timer = BoardTimer(session, expected_seconds)
-        calls = max(1, round(seconds / ROUNDS / expected_seconds))
-        laps = timer.measure(calls, ROUNDS)
-        low, high = order_statistic_interval(laps)
-        median = float(np.median(laps))
-        latency = Estimate(median, min(low, median), max(high, median))
-        hertz = session.device.clock_hertz()
-        note = (
-            f"time stamps of the board at {hertz / 1e6:g} MHz, {ROUNDS} runs of {calls} "
-            f"inferences on one row, {len(rows)} rows compared with the model; interval: 95 % "
-            "order statistics of the runs"
-        )
-        sheet.add(OWN, "latency", latency, note, batch=1, obtained="measured")
-        instruments = [name for name in meters if name != "estimate"]
-        meter, passed_over = choose_meter(instruments)
-        if meter is None:
-            return tuple(f"energy was not measured: {reason}" for reason in passed_over)
+        timer = BoardTimer(session, latency.value)
         reading = meter.measure(Load(timer, latency, 1, seconds, target.stated_power))
-        sheet.add(OWN, "energy", reading.joules, reading.note, batch=1, obtained=reading.obtained)
+    sheet.add(OWN, "energy", reading.joules, reading.note, batch=1, obtained=reading.obtained)
     return (f"energy of the board by the meter {meter.name!r}",)
+
+
+def _latency(
+    session: BoardSession,
+    artifact: "FirmwareArtifact",
+    inputs: NDArray[np.int8],
+    expected_seconds: float,
+    seconds: float,
+) -> tuple[Estimate, str]:
+    """Time of one inference by the board's own clock, once its scores are the model's."""
+    rows = inputs[:COMPARED_ROWS]
+    wrong = (session(rows) != artifact.model.network.forward(rows)).any(axis=1)
+    if wrong.any():
+        raise QDeployError(
+            f"the board gives other scores than the model for {int(wrong.sum())} of {len(rows)} "
+            "rows; flash the firmware of this artifact, or report this"
+        )
+    session.load(inputs[0])
+    calls = max(1, round(seconds / ROUNDS / expected_seconds))
+    laps = BoardTimer(session, expected_seconds).measure(calls, ROUNDS)
+    low, high = order_statistic_interval(laps)
+    median = float(np.median(laps))
+    return Estimate(median, min(low, median), max(high, median)), (
+        f"time stamps of the board at {session.device.clock_hertz() / 1e6:g} MHz, {ROUNDS} runs of "
+        f"{calls} inferences on one row, {len(rows)} rows compared with the model; interval: 95 % "
+        "order statistics of the runs"
+    )

@@ -7,6 +7,8 @@ import pytest
 
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.mcu import board
+from qdeploy.benchmark.meters import EnergyReading
+from qdeploy.benchmark.timing import Estimate
 from qdeploy.errors import QDeployError
 from qdeploy.runners.protocol import Inference
 from qdeploy.runners.serial_board import TimedInference
@@ -46,37 +48,68 @@ class Session:
 
 @pytest.fixture
 def measured(tiny, monkeypatch):
-    def measure(session=None, meters=("joulescope",)):
+    def measure(session=None, meter=None, energy_build="energy.elf"):
         session = session or Session(tiny[0])
-        opened = []
+        flashed = []
+
+        def opened(self, artifact):
+            flashed.append(artifact.energy_firmware_elf if self._energy else artifact.firmware_elf)
+            session.stamps &= not self._energy
+            return session
+
+        monkeypatch.setattr(board.SerialBoardRunner, "open", opened)
         monkeypatch.setattr(
-            board.SerialBoardRunner, "open", lambda self, artifact: opened.append(self) or session
+            board, "choose_meter", lambda names: (meter, (f"{', '.join(names)}: no",))
         )
-        monkeypatch.setattr(board, "choose_meter", lambda names: (None, (f"{names[0]}: no",)))
         sheet = FigureSheet(TARGET.name)
         notes = board.measure_board(
             sheet,
-            SimpleNamespace(model=tiny[0]),
+            SimpleNamespace(
+                model=tiny[0],
+                interface=None,
+                board=TARGET,
+                firmware_elf="performance.elf",
+                energy_firmware_elf=energy_build,
+            ),
             TARGET,
             tiny[0].quantize(tiny[1][1].features),
             SECONDS,
             port="/dev/ttyACM0",
             seconds=0.5,
-            meters=meters,
+            meters=["joulescope", "estimate"],
         )
-        return sheet.figures, notes
+        return sheet.figures, notes, flashed
 
     return measure
 
 
 def test_the_boards_own_time_stamps_are_measured(measured):
-    (latency,), notes = measured()
+    (latency,), notes, flashed = measured()
     assert latency.metric == "latency"
     assert latency.obtained == "measured"
     assert latency.value == pytest.approx(SECONDS, rel=1e-3)
     assert latency.low <= latency.value <= latency.high
     assert "120 MHz" in latency.note
     assert notes == ("energy was not measured: joulescope: no",)
+    assert flashed == ["performance.elf"]
+
+
+@pytest.mark.parametrize("build", ["energy.elf", None])
+def test_an_instrument_watches_the_energy_build_where_there_is_one(measured, build):
+    class Meter:
+        name = "joulescope"
+
+        def measure(self, load):
+            stretch = load.timer.run(1000)
+            joules = 0.04 * (stretch.end - stretch.start) / 1000
+            return EnergyReading(Estimate(joules, joules, joules), "measured", "an instrument")
+
+    (_, energy), notes, flashed = measured(meter=Meter(), energy_build=build)
+    assert energy.metric == "energy"
+    assert energy.obtained == "measured"
+    assert energy.value == pytest.approx(0.04 * SECONDS)
+    assert "joulescope" in notes[0]
+    assert flashed == ["performance.elf", build or "performance.elf"]
 
 
 def test_another_model_on_the_board_is_told(measured, tiny):
