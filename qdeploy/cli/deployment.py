@@ -78,8 +78,7 @@ def compile_model(
 ) -> None:
     """Compile a model for a target, and verify the result bit for bit.
 
-    [bold]Examples[/bold]:  qdeploy compile cancer.onnx --target cpu -o cancer-cpu
-               qdeploy compile cancer.onnx --target nucleo-l4r5zi -o cancer-board
+    [bold]Example[/bold]:  qdeploy compile cancer.onnx --target nucleo-l4r5zi -o cancer-board
     """
     from qdeploy import onnx
     from qdeploy.compiler import compile_model as build
@@ -148,7 +147,8 @@ def _controller_lines(artifact: "FirmwareArtifact", verified: str) -> Iterator[R
     firmware = artifact.firmware_elf
     yield pairs(
         ("artifact", f"{artifact.folder} (target {artifact.target}, {artifact.core.name})"),
-        ("form", f"{artifact.form}: {manifest.weights}"),
+        ("form", artifact.form),
+        ("weights", manifest.weights),
         ("verified", verified),
         (
             "flash",

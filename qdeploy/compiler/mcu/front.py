@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as ops
 
 from qdeploy.compiler import tir
-from qdeploy.compiler.c_source import Symbols, array_source
+from qdeploy.compiler.c_source import Symbols, array_source, made_static
 from qdeploy.compiler.lowering import lower_to_c
 from qdeploy.compiler.mcu.readout import narrowest
 from qdeploy.data.quantizer import InputQuantizer
@@ -56,7 +56,7 @@ class FloatFront:
                 array_source("quantizer_kept", self._kept),
                 _float_array("quantizer_offset", quantizer.offset),
                 _float_array("quantizer_scale", quantizer.scale),
-                text.replace(f" void {symbol}(", f"static void {symbol}("),
+                made_static(text, symbol),
             ]
         )
 

@@ -15,22 +15,24 @@ from qdeploy.model import Classes, Model
 __all__ = ["write_project_files"]
 
 _CMAKE = Template("""\
-# In your project: add_subdirectory(this folder), then target_link_libraries(app PRIVATE $name).
+# In your project: add_subdirectory(this folder), then target_link_libraries(app PRIVATE $target).
 cmake_minimum_required(VERSION 3.13)
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
-  project($name C)
+  project($target C)
 endif()
-add_library($name STATIC $name.c)
-target_include_directories($name PUBLIC $${CMAKE_CURRENT_LIST_DIR})
-set_target_properties($name PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
+enable_language(C)
+add_library($target STATIC $name.c)
+target_include_directories($target PUBLIC $${CMAKE_CURRENT_LIST_DIR})
+set_target_properties($target PROPERTIES
+  OUTPUT_NAME $name C_STANDARD 99 C_STANDARD_REQUIRED ON)
 if(NOT CMAKE_BUILD_TYPE)
-  target_compile_options($name PRIVATE $level)
+  target_compile_options($target PRIVATE $level)
 endif()
 """)
 
 _ZEPHYR_MODULE = Template("""\
-# Add this folder to ZEPHYR_EXTRA_MODULES.
-name: $name
+# Add this folder to EXTRA_ZEPHYR_MODULES (ZEPHYR_EXTRA_MODULES before Zephyr 3.4).
+name: $target
 build:
   cmake: zephyr
   kconfig: zephyr/Kconfig
@@ -38,7 +40,7 @@ build:
 
 _ZEPHYR_CMAKE = Template("""\
 if(CONFIG_$option)
-  zephyr_library_named($name)
+  zephyr_library_named($target)
   zephyr_library_sources($${CMAKE_CURRENT_LIST_DIR}/../$name.c)
   zephyr_include_directories($${CMAKE_CURRENT_LIST_DIR}/..)
 endif()
@@ -79,7 +81,7 @@ void loop() {
   // Fill inputs here.
   ${name}_predict(inputs, scores);
   for (int i = 0; i < ${macro}_OUTPUTS; i++)
-    Serial.println((long)scores[i]);
+    Serial.println(scores[i] * ${macro}_SCALE, 6);
   delay(1000);
 }
 """)
@@ -96,8 +98,8 @@ $sentence
 4. It takes $flash bytes of flash, $writable bytes of static RAM and $stack bytes of stack. It
    allocates nothing, and it is not reentrant: one static arena holds what it works on.
 5. $features
-6. CMake: `add_subdirectory` this folder and link `$name`. Zephyr: add this folder to
-   `ZEPHYR_EXTRA_MODULES`. Arduino: copy `arduino/$name` into the libraries folder.
+6. CMake: `add_subdirectory` this folder and link `$target`. Zephyr: add this folder to
+   `EXTRA_ZEPHYR_MODULES`. Arduino: copy `arduino/$name` into the libraries folder.
 7. $firmware
 8. `manifest.json` tells what was counted, and what was verified before this was written.
 """)
@@ -138,6 +140,8 @@ def _words(workshop: Workshop, chosen: Variant) -> dict[str, str]:
     return {
         "name": symbols.name,
         "macro": symbols.macro,
+        # Bare names might be those of a build system: test, clean, app, kernel.
+        "target": f"qdeploy_{symbols.name}",
         "option": f"QDEPLOY_{symbols.macro}",
         "version": __version__,
         "core": workshop.core.name,

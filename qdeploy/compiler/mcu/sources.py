@@ -8,7 +8,7 @@ needs ``stdint.h`` alone.
 import re
 from collections.abc import Iterator
 
-from qdeploy.compiler.c_source import Symbols, array_source, model_facts
+from qdeploy.compiler.c_source import Symbols, array_source, made_static, model_facts
 from qdeploy.compiler.lowering import lower_to_c
 from qdeploy.compiler.mcu.front import FloatFront
 from qdeploy.compiler.mcu.kernel import McuKernel, kernel_functions
@@ -91,7 +91,7 @@ def model_source(
         [
             f'#include "{symbols.name}.h"\n',
             c_definitions(body),
-            *(array_source(item.name, item.values) for item in kernel.constants),
+            *_constants(kernel, symbols),
             body,
             *_public(kernel, symbols, arena, front),
         ]
@@ -109,7 +109,7 @@ def entry_source(
     return "\n".join(
         [
             *parts,
-            *(array_source(item.name, item.values) for item in kernel.constants),
+            *_constants(kernel, symbols),
             *(
                 f"extern void {name}({', '.join(_parameter_types(kernel))});"
                 for name in kernel_functions(kernel, symbols.single_kernel)
@@ -118,6 +118,12 @@ def entry_source(
             *_public(kernel, symbols, arena, front),
         ]
     )
+
+
+def _constants(kernel: McuKernel, symbols: Symbols) -> Iterator[str]:
+    """Constant arrays, whose names no parameter has: compilers may warn of hidden names."""
+    for item in kernel.constants:
+        yield array_source(f"{symbols.name}_{item.name}", item.values)
 
 
 def _parameter_types(kernel: McuKernel) -> list[str]:
@@ -136,7 +142,7 @@ def _static_kernel(kernel: McuKernel, symbol: str) -> str:
         part = lower_to_c({name: function}).replace("#include <stdint.h>\n", "")
         for constant in ("x", *(item.name for item in kernel.constants)):
             part = re.sub(rf"(?<=[(, ])(\w+_t\* {constant})(?=[,)])", r"const \1", part, count=1)
-        text += part.replace(f" void {name}(", f"static void {name}(")
+        text += made_static(part, name)
     return "\n".join(_used_lines(text)) + "\n"
 
 
@@ -194,7 +200,7 @@ def _public(
     places = _places(symbols, arena)
     arguments = [
         "x",
-        *(constant.name for constant in kernel.constants),
+        *(f"{symbols.name}_{constant.name}" for constant in kernel.constants),
         "scores",
         *(places[item.name] for item in kernel.scratch),
     ]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,8 +97,9 @@ def test_qemu_boots_its_firmware(subject, inputs, tmp_path):
 
 
 def test_the_c_files_are_strict_c99_and_the_header_is_cpp(made, tmp_path):
-    strict = ("-Wall", "-Wextra", "-Werror", "-pedantic")
-    command = [*compiler_command(), "-std=c99", *strict, "-c", made.source, "-o", tmp_path / "o"]
+    strict = ("-Wall", "-Wextra", "-Wshadow", "-Werror", "-pedantic")
+    command = [*compiler_command(), "-std=c99", *strict, "-Wmissing-prototypes", "-c"]
+    command += [made.source, "-o", tmp_path / "o"]
     subprocess.run(command, check=True)
     (tmp_path / "user.cpp").write_text(
         '#include "toy.h"\nint use(const int8_t *x, const float *f, toy_score_t *s);\n'
@@ -125,14 +127,37 @@ def test_the_certificate_stands_in_the_header(made):
     assert "No certificate of optimality." in made.header.read_text()
 
 
-def test_cmake_builds_it(made, tmp_path):
+def test_the_header_is_plain_text(made):
+    assert "\\x" not in made.header.read_text(encoding="ascii")
+
+
+def cmake_build(source, build):
     cmake = shutil.which("cmake")
     if cmake is None:
         pytest.skip("cmake is not installed")
     environment = {"CC": compiler_command()[0], "PATH": "/usr/bin:/bin:/usr/local/bin"}
-    for words in (["-S", made.folder, "-B", tmp_path], ["--build", tmp_path]):
+    for words in (["-S", source, "-B", build], ["--build", build]):
         subprocess.run([cmake, *words], check=True, capture_output=True, env=environment)
+
+
+def test_cmake_builds_it(made, tmp_path):
+    cmake_build(made.folder, tmp_path)
     assert list(tmp_path.rglob("libtoy.a"))
+
+
+def test_cmake_projects_take_it_in_whatever_its_name_is(subject, tmp_path):
+    """The project speaks C++ alone; "test" is a name that CMake keeps for itself."""
+    compile_model(replace(subject, name="test"), "cortex-m4", tmp_path / "model")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.13)\nproject(app CXX)\nenable_testing()\n"
+        "add_subdirectory(model)\nadd_executable(app app.cpp)\n"
+        "target_link_libraries(app PRIVATE qdeploy_test)\n"
+    )
+    (tmp_path / "app.cpp").write_text(
+        '#include "test.h"\nint main() { return test_predict(nullptr, nullptr) + 1; }\n'
+    )
+    cmake_build(tmp_path, tmp_path / "build")
+    subprocess.run([tmp_path / "build" / "app"], check=True)
 
 
 def test_equal_models_give_equal_files(made, subject, tmp_path):
