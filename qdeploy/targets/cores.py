@@ -16,7 +16,7 @@ from qdeploy.wording import did_you_mean
 
 __all__ = ["Core", "Extension", "list_cores", "load_core"]
 
-Extension = Literal["dsp", "unaligned", "long-multiply", "mve", "divide"]
+Extension = Literal["dsp", "unaligned", "long-multiply", "mve", "divide", "many-registers"]
 """What kernels may use: the DSP instructions (SMLAD, USADA8, SADD16 …), loads and stores that are
 not aligned, products of 64 bits (UMULL, SMLAL; MULH on RISC-V), the vectors of Helium, division."""
 
@@ -54,7 +54,7 @@ class Core(Table):
         default=None, description='a list of flags of gcc, such as ["-mthumb"]'
     )
     extensions: Annotated[tuple[Extension, ...], Field(strict=False)] = Field(
-        description='a list of some of "dsp", "unaligned", "long-multiply", "mve" and "divide"'
+        description='a list of some of "dsp", "unaligned", "long-multiply", "mve", "divide" and "many-registers"'
     )
     cycles: CycleTable = Field(description="a table with instructions, taken_branch, band, source")
 

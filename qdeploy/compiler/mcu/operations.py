@@ -65,12 +65,29 @@ OPERATIONS: dict[str, Operation] = {
     "sub": Operation(
         ("a", "b"), "sub {0}, {1}, {2}", "(int32_t)((uint32_t)a - (uint32_t)b)", ordered=True
     ),
+    "add_upper": Operation(
+        ("a", "b"),
+        "add {0}, {1}, {2}, lsl #16",
+        "(int32_t)((uint32_t)a + ((uint32_t)b << 16))",
+        "unaligned",
+        ordered=True,
+    ),
+    "doubled_less": Operation(
+        ("a", "b"),
+        "rsb {0}, {2}, {1}, lsl #1",
+        "(int32_t)(((uint32_t)a << 1) - (uint32_t)b)",
+        "unaligned",
+        ordered=True,
+    ),
     "sadd16": _dual("sadd16", f"{_A[0]} + {_B[0]}", f"{_A[1]} + {_B[1]}"),
     "ssub16": _dual("ssub16", f"{_A[0]} - {_B[0]}", f"{_A[1]} - {_B[1]}"),
     "sasx": _dual("sasx", f"{_A[0]} - {_B[1]}", f"{_A[1]} + {_B[0]}"),
     "ssax": _dual("ssax", f"{_A[0]} + {_B[1]}", f"{_A[1]} - {_B[0]}"),
-    "smulbb": Operation(("a", "b"), "smulbb {0}, {1}, {2}", f"{_A[0]} * {_B[0]}", "dsp"),
-    "smultt": Operation(("a", "b"), "smultt {0}, {1}, {2}", f"{_A[1]} * {_B[1]}", "dsp"),
+    "smusd": Operation(
+        ("a", "b"), "smusd {0}, {1}, {2}", f"{_A[0]} * {_B[0]} - {_A[1]} * {_B[1]}", "dsp"
+    ),
+    "pkhbt": Operation(("a", "b"), "pkhbt {0}, {1}, {2}, lsl #16", _lanes(_A[0], _B[0]), "dsp"),
+    "pkhtb": Operation(("a", "b"), "pkhtb {0}, {1}, {2}, asr #16", _lanes(_B[1], _A[1]), "dsp"),
     "mla": Operation(
         ("a", "b", "c"),
         "mla {0}, {1}, {2}, {3}",
@@ -104,9 +121,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "load4": Operation(("pointer",), "", "((const struct qdeploy_word *)pointer)->value"),
     "halfword": Operation(("pointer", "a"), "", "((const qdeploy_half *)pointer)[a]"),
+    "hidden": Operation(("a",), "", "a", ordered=True),
     "barrier": Operation((), "", "0", ordered=True),
 }
-"""By name. `add`, `sub` and `mla` are ordinary arithmetic that the compiler may not regroup."""
+"""By name. `add`, `sub` and `mla` are ordinary arithmetic that the compiler may not regroup;
+`hidden` is a value that it knows nothing of."""
 
 _HELPERS = {
     "usada8": """\
@@ -179,6 +198,8 @@ def _c_function(name: str, operation: Operation) -> str:
         body = (
             '#if defined(__GNUC__)\n    __asm__ volatile("" ::: "memory");\n#endif\n    return 0;\n'
         )
+    elif name == "hidden":
+        body = '#if defined(__GNUC__)\n    __asm__ volatile("" : "+r"(a));\n#endif\n    return a;\n'
     elif name == "load4":
         body = (
             "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__\n"
@@ -253,6 +274,8 @@ def _llvm_function(name: str, operation: Operation, core: Core) -> str:
     head = f"define internal i32 @{_PREFIX}{name}({parameters}) alwaysinline {{\n"
     if name == "barrier":
         return head + '  call void asm sideeffect "", "~{memory}"()\n  ret i32 0\n}'
+    if name == "hidden":
+        return head + '  %r = call i32 asm sideeffect "", "=r,0"(i32 %p0)\n  ret i32 %r\n}'
     if name == "load4":
         return head + "  %r = load i32, ptr %p0, align 1\n  ret i32 %r\n}"
     if name == "halfword":

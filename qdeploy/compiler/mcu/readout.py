@@ -38,6 +38,10 @@ class MemoryReadout:
 
     Args:
         network: the network.
+
+    Attributes:
+        constants: weights and biases.
+        sparse: whether only weights that are not zero are kept.
     """
 
     def __init__(self, network: QuantizedNetwork) -> None:
@@ -65,8 +69,8 @@ class MemoryReadout:
             bias,
         )
         dense = (Constant("readout_weight", weights.ravel()), bias)
-        self._sparse = _bytes(sparse) < _bytes(dense)
-        self.constants: tuple[Constant, ...] = sparse if self._sparse else dense
+        self.sparse = _bytes(sparse) < _bytes(dense)
+        self.constants: tuple[Constant, ...] = sparse if self.sparse else dense
         self._mean = len(places) / self._outputs
 
     def scratch(self) -> Scratch:
@@ -75,7 +79,7 @@ class MemoryReadout:
 
     def emit(self, operands: Operands) -> None:
         """Write the scores of the sample whose neurons are in scratch memory."""
-        (self._emit_sparse if self._sparse else self._emit_dense)(operands)
+        (self._emit_sparse if self.sparse else self._emit_dense)(operands)
 
     def _bias(self, operands: Operands, output: Any) -> Any:
         return operands.constants["readout_bias"][output].astype(self._dtype)

@@ -19,6 +19,7 @@ from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.kernel import McuKernel, Part
 from qdeploy.compiler.mcu.operations import call
 from qdeploy.compiler.mcu.readout import narrowest
+from qdeploy.compiler.mcu.words import joined, split
 from qdeploy.compiler.symmetric import CollapsedForm as Quadratic
 from qdeploy.compiler.symmetric import collapse
 from qdeploy.network import INPUT_MAGNITUDE, QuantizedNetwork
@@ -179,7 +180,7 @@ class _DualKernel(_CollapsedKernel):
         with tir.loop(count // 4) as group:
             four = call("load4", tirx.address_of(operands.x[group * 4]))
             even, odd = call("sxtb16", four), call("sxtb16_ror8", four)
-            tir.store(inputs, _joined(even, odd), group, 1)
+            tir.store(inputs, joined(even, odd), group, 1)
         for group in range(count // 4, self._size // 4):
             words = []
             for places in (self._ORDER[:2], self._ORDER[2:]):
@@ -191,7 +192,7 @@ class _DualKernel(_CollapsedKernel):
                 )
                 low = low & tirx.const(0xFFFF, "int32")
                 words.append(tir.bind(low + high * tirx.const(1 << 16, "int32")))
-            tir.store(inputs, _joined(*words), group, 1)
+            tir.store(inputs, joined(*words), group, 1)
 
     def _multiply(
         self, operands: Operands, step: Any, start: Any, sums: Sequence[tir.Accumulator]
@@ -200,9 +201,9 @@ class _DualKernel(_CollapsedKernel):
         place = 0
         for group in range(self._step // 4):
             four = tir.bind(inputs[step * (self._step // 4) + group])
-            for word in _split(four):
+            for word in split(four):
                 for row in range(0, self._block, 2):
-                    pair = _split(tir.bind(coefficients[start + place]))
+                    pair = split(tir.bind(coefficients[start + place]))
                     place += 1
                     for coefficient, total in zip(pair, sums[row : row + 2], strict=True):
                         total.set(call("smlad", coefficient, word, total.value))
@@ -246,18 +247,6 @@ class _PlainKernel(_CollapsedKernel):
 
     def _input(self, operands: Operands, block: Any, row: int) -> Any:
         return operands.scratch["inputs"][block * self._block + row].astype("int32")
-
-
-def _joined(low: Any, high: Any) -> Any:
-    """Two words as one value of 64 bits."""
-    upper = high.astype("int64") * tirx.const(1 << 32, "int64")
-    return upper + (low.astype("int64") & tirx.const(0xFFFFFFFF, "int64"))
-
-
-def _split(value: Any) -> tuple[Any, Any]:
-    """The low and the high word of a value of 64 bits."""
-    low = tir.bind(value.astype("int32"))
-    return low, tir.bind((value >> tirx.const(32, "int64")).astype("int32"))
 
 
 class CollapsedQuadraticForm:
