@@ -10,6 +10,7 @@ __all__ = [
     "CAPACITY",
     "GAP",
     "INPUTS",
+    "METER_INPUT",
     "NEURONS",
     "RATE",
     "READOUT_BITS",
@@ -77,6 +78,7 @@ READOUT_BITS = Range(2, 17, whole=True)
 CAPACITY = Range(0, above=True)
 VOLTS = Range(0, above=True)
 RATE = Range(0, above=True)
+METER_INPUT = Range(0, whole=True)
 
 
 def auto_or(numbers: Range, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from qdeploy.benchmark.comparison import Comparison
 from qdeploy.benchmark.figures import METRICS, Figure, Metric, Obtained
+from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.benchmark.running import bench
 from qdeploy.benchmark.suites import Duty
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "Duty",
     "Figure",
+    "Metering",
     "Metric",
     "Obtained",
     "bench",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.benchmark.suites import SUITES, Duty, Request
 from qdeploy.data.dataset import Dataset
@@ -35,6 +36,7 @@ def bench(
     seconds: float | None = None,
     duty: Duty | None = None,
     port: str | None = None,
+    metering: Metering | None = None,
     optimize: "Goal | None" = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -53,6 +55,8 @@ def bench(
         seconds: for each measurement on a clock; by default the target's.
         duty: what a battery must last for, on targets of the family mcu.
         port: serial port of a board, which is then measured too, on targets of the family mcu.
+        metering: what measures the energy of that board, and how it is wired; by default the
+            first instrument that is connected, if any.
         optimize: what a model is compiled for ("speed", "size", "balanced"), on targets of the
             family mcu.
         overwrite: whether `benchmark.json` may exist.
@@ -76,13 +80,24 @@ def bench(
         check_writable(file, overwrite=overwrite)
     described = _target_of(model, target)
     suite = SUITES[described.family]
-    given_options = {"seconds": seconds, "duty": duty, "port": port, "optimize": optimize}
+    given_options = {
+        "seconds": seconds,
+        "duty": duty,
+        "port": port,
+        "metering": metering,
+        "optimize": optimize,
+    }
     for option, given in given_options.items():
         if given is not None and option not in suite.options:
             raise QDeployError(
                 f"{_WORDS[option]} means nothing for target {described.name!r} of the family "
                 f"{described.family!r}; leave it out"
             )
+    if metering is not None and port is None:
+        raise QDeployError(
+            f"{_WORDS['metering']} means nothing without a board; name the serial port of the "
+            "board, too, or leave it out"
+        )
     report = suite.measure(
         Request(
             model=model,
@@ -92,6 +107,7 @@ def bench(
             seconds=seconds,
             duty=duty,
             port=port,
+            metering=metering,
             optimize=optimize,
             progress=progress,
         )
@@ -105,6 +121,7 @@ _WORDS = {
     "seconds": "a time for each measurement",
     "duty": "a battery",
     "port": "a serial port",
+    "metering": "an instrument that measures energy",
     "optimize": "a goal of the compiler",
 }
 

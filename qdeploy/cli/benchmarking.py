@@ -19,7 +19,7 @@ from qdeploy.cli.figures import (
 )
 from qdeploy.cli.options import Force, Json, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs
-from qdeploy.ranges import CAPACITY, RATE, TIME_LIMIT, VOLTS
+from qdeploy.ranges import CAPACITY, METER_INPUT, RATE, TIME_LIMIT, VOLTS
 
 if TYPE_CHECKING:
     from qdeploy.benchmark import BenchmarkReport, Figure
@@ -108,6 +108,46 @@ def bench(
             "'auto' for the only one.",
         ),
     ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --port: the instrument in the board's supply (joulescope, ppk2, otii); "
+            "by default the first that is connected.",
+        ),
+    ] = None,
+    meter_volts: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VOLTS",
+            parser=checked(VOLTS),
+            help="With --port: the board's supply; by default what the target's file states.",
+        ),
+    ] = None,
+    meter_supplies: Annotated[
+        bool | None,
+        typer.Option(
+            "--meter-supplies/--no-meter-supplies",
+            metavar="",
+            help="With --port: whether the instrument powers the board; by default it does not.",
+        ),
+    ] = None,
+    meter_input: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            parser=checked(METER_INPUT),
+            help="With --port: its digital input that the pulse pin is wired to, from 0; "
+            "by default the first.",
+        ),
+    ] = None,
+    meter_device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --port: serial number, port or name of the instrument, among several.",
+        ),
+    ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -118,7 +158,7 @@ def bench(
 
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --target nucleo-l4r5zi --data cancer.csv
     """
-    from qdeploy.benchmark import Duty
+    from qdeploy.benchmark import Duty, Metering
     from qdeploy.benchmark import bench as figures_only
     from qdeploy.demo import measure
     from qdeploy.inference import load_any
@@ -126,6 +166,14 @@ def bench(
     from qdeploy.recipes import split_for
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
+    said: dict[str, Any] = {
+        "name": meter,
+        "volts": meter_volts,
+        "supplies": meter_supplies,
+        "timing_input": meter_input,
+        "device": meter_device,
+    }
+    wiring = {what: value for what, value in said.items() if value is not None}
     subject = load_any(model)
     trained = subject if isinstance(subject, Model) else subject.model
     rows = split_for(trained, data, label=label, test_data=test_data) if data else None
@@ -137,6 +185,7 @@ def bench(
             "seconds": seconds,
             "duty": Duty(battery, rate, volts) if (battery or rate or volts) else None,
             "port": port,
+            "metering": Metering(**wiring) if wiring else None,
             "optimize": optimize,
             "progress": progress,
         }

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qdeploy import onnx
+from qdeploy.benchmark import Metering
 from qdeploy.cli.app import run
 from qdeploy.data.quantizer import InputQuantizer
+from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
@@ -67,6 +69,46 @@ def test_the_table_says_how_figures_were_obtained(model, capsys):
 def test_what_means_nothing_for_a_target_is_refused(model, capsys):
     assert run(["bench", str(model), "--port", "auto"]) == 1
     assert "a serial port means nothing for target 'cpu'" in capsys.readouterr().err
+
+
+METER = ("--meter", "ppk2")
+WIRING = ("--meter-volts", "3.3", "--meter-supplies", "--meter-input", "5", "--meter-device", "M1")
+
+
+def test_options_of_the_meter_reach_the_suite(model, monkeypatch, capsys):
+    asked = []
+
+    def stop(self, request):
+        asked.append(request.metering)
+        raise QDeployError("that is all")
+
+    monkeypatch.setattr("qdeploy.benchmark.suites.mcu.McuSuite.measure", stop)
+    words = ["bench", str(model), "--target", "nucleo-l4r5zi", "--port", "auto"]
+    for options in ((*METER, *WIRING), (), ("--no-meter-supplies",), ("--meter-input", "0")):
+        assert run([*words, *options]) == 1
+    assert asked == [Metering("ppk2", 3.3, True, 5, "M1"), None, Metering(), Metering()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [METER, WIRING[:2], WIRING[2:3], ("--no-meter-supplies",), WIRING[3:5], WIRING[5:]],
+    ids=lambda options: options[0],
+)
+def test_options_of_the_meter_need_a_board(model, options, capsys):
+    assert run(["bench", str(model), *options]) == 1
+    assert "measures energy means nothing for target 'cpu'" in capsys.readouterr().err
+    assert run(["bench", str(model), "--target", "nucleo-l4r5zi", *options]) == 1
+    assert "means nothing without a board; name the serial port" in capsys.readouterr().err
+
+
+def test_impossible_meters(model, capsys):
+    words = ["bench", str(model), "--target", "nucleo-l4r5zi", "--port", "auto"]
+    assert run([*words, "--meter", "ammeter"]) == 1
+    assert "choose one of joulescope, otii, ppk2" in capsys.readouterr().err
+    assert run([*words, "--meter-volts", "0"]) == 2
+    assert "must be a number above 0" in capsys.readouterr().err
+    assert run([*words, "--meter-input", "1.5"]) == 2
+    assert "must be a whole number of at least 0" in capsys.readouterr().err
 
 
 def test_impossible_batteries_are_wrong_usage(model, capsys):

@@ -52,12 +52,14 @@ class Wiring:
         supplies: whether the instrument powers the board, rather than sit in its supply.
         timing_input: number of the digital input that the pulse pin is wired to.
         device: serial number or port of the instrument, where several are connected.
+        volts_source: where the volts are from, for notes.
     """
 
     volts: float | None = None
     supplies: bool = False
     timing_input: int = 0
     device: str | None = None
+    volts_source: str = "as stated"
 
     def __post_init__(self) -> None:
         if self.volts is not None and not 0 < self.volts < math.inf:
@@ -99,6 +101,7 @@ class Instrument(Meter):
         most_amperes: the most that it measures.
         inputs: names of its timing inputs, in order.
         volts_measured: whether it measures the voltage, too.
+        powers_boards: whether it can supply one.
         wiring: how it is connected.
     """
 
@@ -106,6 +109,7 @@ class Instrument(Meter):
     most_amperes: float
     inputs: tuple[str, ...]
     volts_measured: bool
+    powers_boards: bool
     wiring: Wiring
 
     def __init__(self) -> None:
@@ -115,8 +119,12 @@ class Instrument(Meter):
         """The same instrument, connected in another way.
 
         Raises:
-            QDeployError: it has no such input.
+            QDeployError: it has no such input, or cannot power a board.
         """
+        if wiring.supplies and not self.powers_boards:
+            raise QDeployError(
+                f"a {self.title} powers no board; connect it between supply and board"
+            )
         if wiring.timing_input >= len(self.inputs):
             raise QDeployError(
                 f"{self.title} has no timing input {wiring.timing_input}; "
@@ -142,6 +150,15 @@ class Instrument(Meter):
             QDeployError: it cannot be opened.
         """
 
+    def switch_on(self) -> None:
+        """Let the board have its supply, to be flashed and spoken to; it stays on.
+
+        Raises:
+            QDeployError: the instrument does not work.
+        """
+        with self.opened(self._chosen()):
+            pass
+
     def obstacle(self) -> str | None:
         """Works where one is connected (or the one of the wiring), and the volts are known."""
         try:
@@ -166,7 +183,9 @@ class Instrument(Meter):
         joules = median_of([per_call for per_call, _ in runs])
         window = runs[-1][1]
         above = joules.value - idle * (window.end - window.start) / calls
-        volts = "" if self.volts_measured else f", supply {self.wiring.volts:g} V as stated"
+        wiring, volts = self.wiring, ""
+        if wiring.supplies or not self.volts_measured:
+            volts = f", supply {wiring.volts:g} V {wiring.volts_source}"
         return EnergyReading(
             joules,
             "measured",

@@ -114,6 +114,7 @@ class JoulescopeMeter(Instrument):
     most_amperes = 10.0
     inputs = ("IN0", "IN1", "IN2", "IN3")
     volts_measured = True
+    powers_boards = False
 
     def found(self) -> list[str]:
         """Paths of those that are connected, such as "u/js220/000123"."""
@@ -127,8 +128,6 @@ class JoulescopeMeter(Instrument):
     @contextmanager
     def opened(self, device: str) -> Iterator[Recorder]:
         """Open it without switching the board off: its ranges are kept, then set to automatic."""
-        if self.wiring.supplies:
-            raise QDeployError("a Joulescope powers no board; connect it between supply and board")
         module = _driver_module()
         with module.Driver() as driver:
             with driver_errors("the Joulescope", *_FAILURES):

@@ -175,6 +175,7 @@ class OtiiMeter(Instrument):
     most_amperes = 5.0
     inputs = ("GPI1", "GPI2")
     volts_measured = True
+    powers_boards = True
 
     def found(self) -> list[str]:
         """Names of those that the server on this machine knows."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ from qdeploy.benchmark.meters.instrument import (
     POWER_UP_SECONDS,
     Instrument,
     Recorder,
+    Wiring,
     driver_errors,
 )
 from qdeploy.errors import QDeployError
 
 __all__ = ["Ppk2Meter"]
 
+LEAST_VOLTS, MOST_VOLTS = 0.8, 5.0
 PERIOD = 1e-5
 HOST_UNCERTAINTY = 0.05
 """Seconds: samples come in packets over USB and are fetched by a thread."""
@@ -142,6 +144,16 @@ class Ppk2Meter(Instrument):
     most_amperes = 1.0
     inputs = tuple(f"D{number}" for number in range(8))
     volts_measured = False
+    powers_boards = True
+
+    def wired(self, wiring: Wiring) -> Self:
+        """As for every instrument, within its range of volts."""
+        if wiring.volts is not None and not LEAST_VOLTS <= wiring.volts <= MOST_VOLTS:
+            raise QDeployError(
+                f"a PPK2 needs a supply between {LEAST_VOLTS:g} and {MOST_VOLTS:g} V, "
+                f"not {wiring.volts:g} V"
+            )
+        return super().wired(wiring)
 
     def found(self) -> list[str]:
         """Serial ports of those that are connected."""
@@ -159,10 +171,7 @@ class Ppk2Meter(Instrument):
     def opened(self, device: str) -> Iterator[Recorder]:
         """Open it, read its calibration, and switch the board on where the kit powers it."""
         volts = self.wiring.volts
-        if volts is None or not 0.8 <= volts <= 5.0:
-            raise QDeployError(
-                f"a PPK2 needs a supply between 0.8 and 5 V, not {volts or 0:g} V; state the volts"
-            )
+        assert volts is not None, "without volts it is an obstacle"
         with driver_errors("the PPK2", OSError):
             kit = _api()(device, timeout=1, write_timeout=1)
         try:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
@@ -70,6 +71,7 @@ class Request:
         seconds: for each measurement on a clock; None for the definition's.
         duty: what a battery must last for, or None.
         port: serial port of a board, or None.
+        metering: what measures the energy of that board; None for what happens to be connected.
         optimize: what a model is compiled for, or None for what its family does by itself.
         progress: told about each step.
     """
@@ -81,6 +83,7 @@ class Request:
     seconds: float | None = None
     duty: Duty | None = None
     port: str | None = None
+    metering: Metering | None = None
     optimize: "Goal | None" = None
     progress: Progress = silent
 
@@ -90,7 +93,7 @@ class Suite(ABC):
 
     Attributes:
         family: of targets.
-        options: which of `seconds`, `duty`, `port` and `optimize` mean something here.
+        options: which of `seconds`, `duty`, `port`, `metering` and `optimize` mean something here.
         columns: headings of the terminal's table by metric, in order.
     """
 

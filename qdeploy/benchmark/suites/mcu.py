@@ -13,6 +13,7 @@ from qdeploy.benchmark.comparison import compare_figures
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.machine import MachineFact, describe_versions
 from qdeploy.benchmark.mcu.execution import LEVELS, Execution, Rows, execute
+from qdeploy.benchmark.metering import find_instrument
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuSubject
 from qdeploy.benchmark.quality import quality
@@ -24,6 +25,7 @@ from qdeploy.targets import Battery, McuTarget, load_benchmark, load_core
 from qdeploy.toolchains import TOOLCHAINS, Toolchain
 
 if TYPE_CHECKING:
+    from qdeploy.benchmark.meters.instrument import Instrument
     from qdeploy.benchmark.report import ReportSection
     from qdeploy.benchmark.report.parts import Presentation
     from qdeploy.compiler.families import Goal
@@ -39,7 +41,7 @@ class McuSuite(Suite):
     """Accuracy, bytes, instructions, cycles, energy and battery life on a microcontroller."""
 
     family = "mcu"
-    options = frozenset({"seconds", "duty", "port", "optimize"})
+    options = frozenset({"seconds", "duty", "port", "metering", "optimize"})
     columns: ClassVar[Mapping[str, str]] = {
         "accuracy": "test\naccuracy",
         "r2": "test R²",
@@ -57,7 +59,8 @@ class McuSuite(Suite):
         """Build, run and count every implementation, then weigh it.
 
         Raises:
-            QDeployError: as for every suite; or there is no compiler or board.
+            QDeployError: as for every suite; or there is no compiler or board, or not the
+                instrument that was asked for.
         """
         from qdeploy.benchmark.mcu.costs import COMPARED, Costs
         from qdeploy.benchmark.mcu.own import make_context, make_rows, own_subject
@@ -67,6 +70,11 @@ class McuSuite(Suite):
         definition = load_benchmark(target)
         toolchain, started = _toolchain(definition.toolchain, target), now()
         sheet = FigureSheet(target.name)
+        instrument: Instrument | None = None
+        meter_notes: tuple[str, ...] = ()
+        if request.port is not None:
+            # An instrument that cannot be used is told now, rather than after minutes.
+            instrument, meter_notes = find_instrument(definition.meters, target, request.metering)
         with ExitStack() as stack:
             artifact = cast("FirmwareArtifact", compiled(request, stack))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-mcu-")))
@@ -92,7 +100,8 @@ class McuSuite(Suite):
                     for figure in sheet.figures
                     if (figure.implementation, figure.metric) == (OWN, "latency")
                 ]
-                notes += measure_board(
+                notes += meter_notes
+                measure_board(
                     sheet,
                     artifact,
                     target,
@@ -100,7 +109,7 @@ class McuSuite(Suite):
                     estimate.value,
                     port=request.port,
                     seconds=request.seconds or definition.seconds,
-                    meters=definition.meters,
+                    instrument=instrument,
                 )
         return BenchmarkReport(
             family=self.family,

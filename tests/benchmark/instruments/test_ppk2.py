@@ -10,9 +10,15 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from qdeploy.benchmark.figures import FigureSheet
+from qdeploy.benchmark.mcu import board
+from qdeploy.benchmark.metering import Metering, find_instrument
 from qdeploy.benchmark.meters import METERS
 from qdeploy.benchmark.meters.instrument import Wiring, choose_instrument
 from qdeploy.errors import QDeployError
+from qdeploy.runners.protocol import Inference
+from qdeploy.runners.serial_board import TimedInference
+from qdeploy.targets import load_target
 
 UNIT = 10  # microamperes
 PERIOD = 1e-5
@@ -201,6 +207,60 @@ def test_what_is_no_kit(meter, bench, monkeypatch):
 def test_volts_that_it_cannot_give(meter, bench, volts):
     with pytest.raises(QDeployError, match=r"between 0\.8 and 5 V"):
         meter.wired(Wiring(volts=volts)).measure(bench.load())
+
+
+def test_a_board_has_power_before_it_is_flashed(meter, bench, monkeypatch):
+    """The whole way: wiring, latency by the board's clock, energy by the kit."""
+    target = load_target("nucleo-l4r5zi")
+    model = SimpleNamespace(network=SimpleNamespace(forward=lambda rows: rows[:, :1]))
+    artifact = SimpleNamespace(
+        model=model, firmware_elf="performance", energy_firmware_elf="energy"
+    )
+
+    class Session:
+        device = SimpleNamespace(clock_hertz=lambda: 120e6)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def __call__(self, rows):
+            return rows[:, :1]
+
+        def load(self, x):
+            pass
+
+        def close(self):
+            pass
+
+        def infer(self, iterations, *, timeout):
+            seen = bench.run(iterations)
+            start, end = bench.stretches[-1]
+            done = Inference((0,), iterations, 0, round((end - start) * 1e6))
+            return TimedInference(done, seen.start, seen.end, seen.uncertainty)
+
+    def opened(self, artifact):
+        assert meter.kit.last.commands[:3] == ["source", 3300, "ON"]
+        return Session()
+
+    monkeypatch.setattr(board.SerialBoardRunner, "open", opened)
+    monkeypatch.setattr(meter.kit, "input", 3)
+    bench.volts = 3.3
+    sheet = FigureSheet(target.name)
+    asked = Metering("ppk2", supplies=True, timing_input=3, device="ttyACM1")
+    instrument, notes = find_instrument(["joulescope"], target, asked)
+    inputs = np.zeros((2, 4), dtype=np.int8)
+    options = {"port": "auto", "seconds": 0.6, "instrument": instrument}
+    board.measure_board(sheet, artifact, target, inputs, 1e-3, **options)
+    latency, energy = sheet.figures
+    assert notes == ("energy of the board by the meter 'ppk2'",)
+    assert latency.value == pytest.approx(1e-3)
+    assert energy.obtained == "measured"
+    assert energy.value == pytest.approx(bench.joules(-1), rel=1e-3)
+    assert "supply 3.3 V as the file of target 'nucleo-l4r5zi' states" in energy.note
+    assert "pulses on D3" in energy.note
 
 
 def test_it_cannot_do_without_volts(meter, bench):

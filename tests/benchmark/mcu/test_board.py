@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from qdeploy.benchmark.figures import FigureSheet
@@ -38,7 +37,11 @@ class Session:
     def load(self, x):
         self.loaded = x
 
+    def close(self):
+        self.loaded = None
+
     def infer(self, iterations, warmups=0, *, timeout):
+        assert self.loaded is not None
         assert timeout > (iterations + warmups) * SECONDS
         self.turn += 1
         ends = 1000, 1000 + round(iterations * 25) + self.turn % 3
@@ -48,21 +51,19 @@ class Session:
 
 @pytest.fixture
 def measured(tiny, monkeypatch):
-    def measure(session=None, meter=None, energy_build="energy.elf"):
+    def measure(session=None, instrument=None, energy_build="energy.elf"):
         session = session or Session(tiny[0])
         flashed = []
 
         def opened(self, artifact):
+            assert instrument is None or instrument.on
             flashed.append(artifact.energy_firmware_elf if self._energy else artifact.firmware_elf)
             session.stamps &= not self._energy
             return session
 
         monkeypatch.setattr(board.SerialBoardRunner, "open", opened)
-        monkeypatch.setattr(
-            board, "choose_meter", lambda names: (meter, (f"{', '.join(names)}: no",))
-        )
         sheet = FigureSheet(TARGET.name)
-        notes = board.measure_board(
+        board.measure_board(
             sheet,
             SimpleNamespace(
                 model=tiny[0],
@@ -76,39 +77,41 @@ def measured(tiny, monkeypatch):
             SECONDS,
             port="/dev/ttyACM0",
             seconds=0.5,
-            meters=["joulescope", "estimate"],
+            instrument=instrument,
         )
-        return sheet.figures, notes, flashed
+        return sheet.figures, flashed
 
     return measure
 
 
 def test_the_boards_own_time_stamps_are_measured(measured):
-    (latency,), notes, flashed = measured()
+    (latency,), flashed = measured()
     assert latency.metric == "latency"
     assert latency.obtained == "measured"
     assert latency.value == pytest.approx(SECONDS, rel=1e-3)
     assert latency.low <= latency.value <= latency.high
     assert "120 MHz" in latency.note
-    assert notes == ("energy was not measured: joulescope: no",)
     assert flashed == ["performance.elf"]
 
 
 @pytest.mark.parametrize("build", ["energy.elf", None])
 def test_an_instrument_watches_the_energy_build_where_there_is_one(measured, build):
-    class Meter:
-        name = "joulescope"
+    class Instrument:
+        on = False
+
+        def switch_on(self):
+            self.on = True
 
         def measure(self, load):
+            load.timer.prepare()
             stretch = load.timer.run(1000)
             joules = 0.04 * (stretch.end - stretch.start) / 1000
             return EnergyReading(Estimate(joules, joules, joules), "measured", "an instrument")
 
-    (_, energy), notes, flashed = measured(meter=Meter(), energy_build=build)
+    (_, energy), flashed = measured(instrument=Instrument(), energy_build=build)
     assert energy.metric == "energy"
     assert energy.obtained == "measured"
     assert energy.value == pytest.approx(0.04 * SECONDS)
-    assert "joulescope" in notes[0]
     assert flashed == ["performance.elf", build or "performance.elf"]
 
 
@@ -118,14 +121,5 @@ def test_another_model_on_the_board_is_told(measured, tiny):
 
 
 def test_an_energy_build_is_told(measured, tiny):
-    with pytest.raises(QDeployError, match="energy build, which gives no time stamps"):
+    with pytest.raises(QDeployError, match="energy build, which sends no time stamps"):
         measured(Session(tiny[0], stamps=False))
-
-
-def test_a_stretch_is_when_the_host_saw_it(tiny):
-    timer = board.BoardTimer(Session(tiny[0]), SECONDS)
-    stretch = timer.run(4000)
-    assert stretch.end - stretch.start == pytest.approx(0.1)
-    assert stretch.uncertainty == 0.02
-    assert timer.measure(100, 3).shape == (3,)
-    assert np.all(timer.measure(100, 3) > 0)
