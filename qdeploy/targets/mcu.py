@@ -123,6 +123,13 @@ class McuTarget(Target):
                 f"flash ({self.flash.origin:#010x} to {self.flash.end:#010x}) and RAM "
                 f"({self.ram.origin:#010x} to {self.ram.end:#010x}) overlap"
             )
+        for name, region, step in (("flash", self.flash, 128), ("RAM", self.ram, 8)):
+            # A vector table begins flash, and the stack ends RAM.
+            if region.origin % step or region.end % 8:
+                raise ValueError(
+                    f"{name} ({region.origin:#010x} to {region.end:#010x}) must begin at a "
+                    f"multiple of {step} and end at one of 8"
+                )
         if self.emulator is not None:
             own = {"arm": "qemu-system-arm", "riscv32": "qemu-system-riscv32"}
             needed = own[load_core(self.core).architecture]

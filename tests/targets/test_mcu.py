@@ -294,6 +294,11 @@ def test_power_in_watts_is_the_band_in_its_units(band: list[float]) -> None:
         ("0x20000000,", "0xFFFF0000,", "table 'ram': the end lies beyond 32-bit addresses"),
         ("0x20000000,", "-1,", "the key 'ram.origin' is -1, but must be an address of 32 bits"),
         ("0x20000000,", "0x0807FFFF,", "0x08080000) and RAM (0x0807ffff to 0x0809ffff) overlap"),
+        (
+            "0x20000000,",
+            "0x20000004,",
+            "RAM (0x20000004 to 0x20020004) must begin at a multiple of 8",
+        ),
         ("kibibytes = 128", "kb = 128", "'ram.kb' is not known; known here are origin, kibibytes"),
         ('"stm32-usart"', '"stm32"', "'uart.driver' is 'stm32', but must be \"cmsdk\", \"pl011\""),
         ("base = 0x40013800", "base = 0x40013801", "'uart.base' is 1073821697, but must be an"),
