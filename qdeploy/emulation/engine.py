@@ -7,12 +7,12 @@ would fall on instructions of the next block: it is cleared here.
 """
 
 import ctypes
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qdeploy.emulation.added import decode_added
+from qdeploy.emulation.libraries import library
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Core
 
@@ -289,10 +289,4 @@ def _arm(core: Core) -> Any:
 
 
 def _unicorn() -> Any:
-    """The module, imported on first use: it loads a library of tens of megabytes."""
-    try:
-        return importlib.import_module("unicorn")
-    except ImportError:
-        raise QDeployError(
-            "the emulator is not installed; add it with: pip install unicorn capstone"
-        ) from None
+    return library("unicorn")

@@ -4,7 +4,6 @@ Decoded by capstone, once an encoding. An instruction that no class of the core 
 that nothing is counted that the core could not run.
 """
 
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from qdeploy.emulation.added import decode_added
+from qdeploy.emulation.libraries import library
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Core
 
@@ -203,7 +203,7 @@ class Decoder:
 
 @cache
 def _engine(architecture: str) -> Any:
-    capstone: Any = importlib.import_module("capstone")
+    capstone = library("capstone")
     if architecture == "arm":
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
         engine = capstone.Cs(capstone.CS_ARCH_ARM, mode)

@@ -23,6 +23,7 @@ from qdeploy.compiler.mcu.packaging import write_project_files
 from qdeploy.compiler.mcu.plan import McuPlan, choose, shortlist
 from qdeploy.compiler.mcu.variant import Variant, Workshop
 from qdeploy.compiler.verify import Implementation, onnxruntime_implementation, verify
+from qdeploy.emulation import check_libraries
 from qdeploy.errors import QDeployError
 from qdeploy.firmware import build_firmware
 from qdeploy.model import Model
@@ -68,6 +69,7 @@ def build_firmware_artifact(
     core = load_core(target.core)
     goal = options.optimize or "balanced"
     toolchain = _toolchain(options.toolchain or "zig", target)
+    check_libraries()
     front = float_front(model) if options.front else None
     model_file = onnx.save(model, folder / MODEL_FILE)
     network = match_network(import_graph(onnx.export(model))).network
@@ -78,7 +80,11 @@ def build_firmware_artifact(
         )
         stage("count the forms")
         kernels, rejected = shortlist(
-            network, frozenset(core.extensions), goal, limited=options.limited
+            network,
+            frozenset(core.extensions),
+            goal,
+            target.flash.bytes,
+            limited=options.limited,
         )
         plan = choose(kernels, rejected, workshop.build, goal, options)
 

@@ -4,6 +4,7 @@ Every form that can compute the network is written out. Those that a first look 
 left out; the others are compiled for the core, linked, and their instructions counted exactly.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class McuPlan:
 
 
 def shortlist(
-    network: QuantizedNetwork, extensions: frozenset[str], goal: Goal, *, limited: bool
+    network: QuantizedNetwork, extensions: frozenset[str], goal: Goal, room: int, *, limited: bool
 ) -> tuple[dict[str, McuKernel], dict[str, str]]:
     """Forms worth compiling, with their kernels, and the others with the reason.
 
@@ -58,11 +59,13 @@ def shortlist(
         network: what to compute.
         extensions: of the core.
         goal: what counts.
+        room: bytes of flash that there are; a form that needs more puts no other far behind.
         limited: whether there are limits of memory, for which a form far behind may be needed.
     """
     kernels: dict[str, McuKernel] = {}
     rejected: dict[str, str] = {}
     costs: dict[str, float] = {}
+    fitting: list[float] = []
     for form in FORMS.values():
         kernel = form.kernel(network, extensions)
         if isinstance(kernel, str):
@@ -73,7 +76,10 @@ def shortlist(
         flash = prediction.code_bytes + constants + _CODE_BYTES
         kernels[form.name] = kernel
         costs[form.name] = _cost(goal, prediction.instructions, flash)
-    best = min(costs.values(), default=0.0)
+        if flash <= room:
+            fitting.append(costs[form.name])
+    # Where none seems to fit, none is far behind: one of them might.
+    best = min(fitting, default=math.inf)
     for name, cost in costs.items():
         if not limited and cost > _FAR_BEHIND[goal] * best:
             rejected[name] = f"about {cost / best:.1f} times the cost of the best by a first count"
@@ -109,14 +115,24 @@ def choose(
     reasons = dict(rejected)
     counted: list[Variant] = []
     first = WRITINGS if options.limited else _FIRST[goal]
+    rest = tuple(each for each in WRITINGS if each not in first)
+
+    def attempt(form: str, kernel: McuKernel, writings: Sequence[Writing]) -> None:
+        for writing in writings:
+            try:
+                counted.append(build(form, kernel, writing))
+            except QDeployError as error:
+                reasons[form] = str(error)
+
     for name, kernel in kernels.items():
-        try:
-            counted += [build(name, kernel, writing) for writing in first]
-        except QDeployError as error:
-            reasons[name] = str(error)
+        attempt(name, kernel, first)
     if not counted:
-        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise QDeployError(f"no kernel form can be built for this target ({told})")
+        # The other writings may be smaller.
+        for name, kernel in kernels.items():
+            attempt(name, kernel, rest)
+        rest = ()
+    if not counted:
+        raise QDeployError(f"no kernel form can be built for this target ({_told(reasons)})")
 
     def cost(variant: Variant) -> float:
         return _cost(goal, variant.cycles, variant.memory.flash)
@@ -125,16 +141,27 @@ def choose(
     fitting = [variant for variant in counted if _fits(variant, options)]
     best = _smallest_near_best(fitting or counted, cost)
     # Every generator writes the best form; the best code of it is deployed.
+    attempt(best.form, best.kernel, rest)
     same = [variant for variant in counted if variant.form == best.form]
-    known = {variant.writing for variant in same}
-    same += [build(best.form, best.kernel, each) for each in WRITINGS if each not in known]
+    if all(variant.writing.generator != "c" for variant in same):
+        raise QDeployError(reasons[best.form])
     allowed = [variant for variant in same if _fits(variant, options)]
     if not allowed:
         raise QDeployError(_too_large([*counted, *same], options))
     # Of one form, instructions tell which code is faster, without a model's error.
     chosen = min(allowed, key=lambda each: each.counts.instructions if speed else cost(each))
     others = dict.fromkeys(each for each in (*same, *counted) if each is not chosen)
-    return McuPlan(chosen, (chosen, *others), reasons)
+    built = {variant.form for variant in counted}
+    left = {form: reason for form, reason in reasons.items() if form not in built}
+    return McuPlan(chosen, (chosen, *others), left)
+
+
+def _told(reasons: Mapping[str, str]) -> str:
+    """Reasons in one sentence, each once with all its forms."""
+    forms: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        forms.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in forms.items())
 
 
 def _smallest_near_best(variants: Sequence[Variant], cost: Callable[[Variant], float]) -> Variant:

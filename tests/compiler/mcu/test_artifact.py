@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model
 from qdeploy.native import compiler_command
 from qdeploy.runners import RUNNERS
+from qdeploy.targets import Region, load_target
 
 BOARD = "nucleo-l4r5zi"
 
@@ -212,6 +214,30 @@ def test_a_missing_compiler_is_one_sentence(subject, monkeypatch):
         compile_model(subject, BOARD, toolchain="gcc")
     with pytest.raises(QDeployError, match="unknown toolchain 'tcc'; choose one of gcc, zig"):
         compile_model(subject, BOARD, toolchain="tcc")
+
+
+@pytest.mark.parametrize("library", ["unicorn", "capstone"])
+def test_a_missing_emulator_is_one_sentence(library, subject, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(QDeployError, match=r"^the emulator is not installed; add it with: pip"):
+        compile_model(subject, "cortex-m4")
+
+
+def test_small_flash_brings_forms_into_view_that_are_slow(model):
+    """Where the fast forms do not fit, the slower ones are not compared with them."""
+    subject, board = model(90, 24, 1, constant=0), load_target("cortex-m4")
+    fast = compile_model(subject, board, optimize="speed")
+    small = board.model_copy(update={"flash": Region(origin=0, kibibytes=1.25)})
+    assert fast.flash_bytes > small.flash.bytes
+    artifact = compile_model(subject, small, optimize="speed")
+    assert artifact.flash_bytes <= small.flash.bytes
+
+
+def test_a_flash_too_small_for_all_is_told_once(subject):
+    tiny = load_target("cortex-m4").model_copy(update={"flash": Region(origin=0, kibibytes=0.125)})
+    with pytest.raises(QDeployError, match=r"the flash is \d+ bytes too small") as refused:
+        compile_model(subject, tiny)
+    assert "by a first count" not in str(refused.value)
 
 
 def test_models_without_quantiser_have_no_front(model):
