@@ -58,7 +58,7 @@ def test_extensions() -> None:
     for name in ("cortex-m4", "cortex-m7", "cortex-m33"):
         assert known[name] == known["cortex-m3"] | {"dsp"}
     assert known["cortex-m55"] == known["cortex-m4"] | {"mve"}
-    assert known["rv32imc"] == {"long-multiply", "divide"}
+    assert known["rv32imc"] == {"long-multiply", "divide", "many-registers"}
 
 
 @cores
