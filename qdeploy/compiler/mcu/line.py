@@ -149,7 +149,7 @@ class LineKernel:
 
 def _readout(network: QuantizedNetwork, extensions: frozenset[str]) -> MemoryReadout | DigitReadout:
     """By digits where the core can and most weights are not zero."""
-    readout = MemoryReadout(network)
+    readout = MemoryReadout(network, long_multiply="long-multiply" in extensions)
     if "dsp" in extensions and not readout.sparse and digits_suffice(network):
         return DigitReadout(network)
     return readout

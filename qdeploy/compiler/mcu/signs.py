@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from qdeploy.network import QuadraticLayer
 
-__all__ = ["SignRows", "biases_as_input", "has_only_signs", "sign_rows"]
+__all__ = ["SignRows", "biases_as_input", "has_only_signs", "sign_rows", "whole_blocks"]
 
 _LARGEST_CONSTANT = 127
 
@@ -45,6 +45,17 @@ def biases_as_input(layer: QuadraticLayer) -> int | None:
     constant = int(biases[0])
     same = bool((biases == constant).all())
     return constant if same and 0 < constant <= _LARGEST_CONSTANT else None
+
+
+def whole_blocks(rows: SignRows, block: int) -> SignRows:
+    """The rows up to a multiple of an even number of them.
+
+    The last neuron is repeated, so that what is proven of the products holds for all.
+    """
+    places = np.arange(-(-len(rows.rows) // block) * block)
+    used = len(rows.rows)
+    places = np.where(places < used, places, used - 2 + places % 2)
+    return SignRows(rows.rows[places], rows.constant, rows.bias[places])
 
 
 def sign_rows(layer: QuadraticLayer) -> SignRows | str:

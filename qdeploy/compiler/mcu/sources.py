@@ -142,8 +142,17 @@ def _static_kernel(kernel: McuKernel, symbol: str) -> str:
         part = lower_to_c({name: function}).replace("#include <stdint.h>\n", "")
         for constant in ("x", *(item.name for item in kernel.constants)):
             part = re.sub(rf"(?<=[(, ])(\w+_t\* {constant})(?=[,)])", r"const \1", part, count=1)
-        text += made_static(part, name)
-    return "\n".join(_used_lines(text)) + "\n"
+        part = "\n".join(_used_lines(made_static(part, name)))
+        text += _with_parameters_used(part, name) + "\n"
+    return text
+
+
+def _with_parameters_used(text: str, function: str) -> str:
+    """The function, of several that have the same parameters, without warnings on some of them."""
+    head, body = re.split(r"(?<={)\n", text[(start := text.index(f"{function}(")) :], maxsplit=1)
+    parameters = re.findall(r"(\w+)(?=[,)])", head)
+    unused = [name for name in parameters if not re.search(rf"\b{name}\b", body)]
+    return text[:start] + head + "\n" + "".join(f"  (void){name};\n" for name in unused) + body
 
 
 _LOCAL = re.compile(r"^\s+\w+_t (\w+) = (.*);$")

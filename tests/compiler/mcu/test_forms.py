@@ -12,6 +12,7 @@ from qdeploy.targets import list_cores, load_core
 DSP = ("dsp", "unaligned", "long-multiply", "divide")
 PLAIN = ("unaligned", "long-multiply", "divide")
 NARROW = ()
+RISC = ("long-multiply", "divide", "many-registers")
 CASES = {
     "one of each": (1, 1, 1, {}),
     "no linear terms": (2, 3, 1, {"constant": 0}),
@@ -25,12 +26,15 @@ CASES = {
     "large readout weights": (40, 12, 2, {"amplitude": 2**31 - 1}),
     "several stretches": (300, 5, 1, {}),
     "int8 weights": (29, 18, 3, {"weights": "int8"}),
+    "wide with empty places": (600, 7, 3, {"constant": 1000}),
     "extreme weights": (40, 6, 1, {"weights": "extreme"}),
 }
 CORES = list_cores()
 
 
-@pytest.mark.parametrize("extensions", [DSP, PLAIN, NARROW], ids=["dsp", "plain", "narrow"])
+@pytest.mark.parametrize(
+    "extensions", [DSP, PLAIN, RISC, NARROW], ids=["dsp", "plain", "risc", "narrow"]
+)
 @pytest.mark.parametrize("case", CASES)
 def test_portable_c_under_sanitizers(case, extensions, model, make_kernel, sanitized):
     inputs, neurons, outputs, options = CASES[case]

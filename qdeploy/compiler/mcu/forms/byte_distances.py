@@ -23,7 +23,7 @@ from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.kernel import McuKernel, Part
 from qdeploy.compiler.mcu.operations import call
 from qdeploy.compiler.mcu.readout import MemoryReadout, narrowest
-from qdeploy.compiler.mcu.signs import SignRows, sign_rows
+from qdeploy.compiler.mcu.signs import SignRows, sign_rows, whole_blocks
 from qdeploy.compiler.neurons import quadratic_and_readout
 from qdeploy.network import QuantizedNetwork
 
@@ -56,8 +56,8 @@ class _Layout:
         return _PACKED_ROWS if self.packed else self.at_once
 
 
-_COUNTED = _Layout(packed=True, at_once=4, counted=True)
-_STORED = _Layout(packed=True, at_once=8, counted=False)
+_COUNTED = _Layout(packed=True, at_once=2, counted=True)
+_STORED = _Layout(packed=True, at_once=4, counted=False)
 _MASKS = _Layout(packed=False, at_once=4, counted=False)
 
 
@@ -66,14 +66,15 @@ class _DistanceKernel:
 
     def __init__(self, network: QuantizedNetwork, rows: SignRows, layout: _Layout) -> None:
         self.network = network
+        block = layout.block
+        rows = whole_blocks(rows, block)
         self._rows, self._layout = rows, layout
         self._groups = -(-rows.size // 4)
         self._readout = MemoryReadout(network)
         self._product = network.accumulators[0]["product"]
-        used, block = len(rows.rows), layout.block
-        self._blocks = -(-used // block)
-        negative = np.zeros((self._blocks * block, 4 * self._groups), dtype=np.uint8)
-        negative[:used, : rows.size] = rows.rows < 0
+        self._blocks = len(rows.rows) // block
+        negative = np.zeros((len(rows.rows), 4 * self._groups), dtype=np.uint8)
+        negative[:, : rows.size] = rows.rows < 0
         bits = negative.reshape(self._blocks, block, self._groups, 4)
         if layout.packed:
             planes = bits << np.arange(block, dtype=np.uint8)[:, None, None]
@@ -83,11 +84,10 @@ class _DistanceKernel:
         words = np.ascontiguousarray(weights).reshape(-1).view("<u4").astype(np.uint32)
         offset = rows.bias.astype(np.int64) - 128 * rows.size
         if not layout.counted:
-            offset += negative[:used].sum(axis=1, dtype=np.int64)
+            offset += negative.sum(axis=1, dtype=np.int64)
         # What is common to all rows is one number; the rest is small.
         self._centre = int(offset.min() + offset.max()) // 2
-        rest = np.zeros(self._blocks * block, dtype=np.int64)
-        rest[:used] = offset - self._centre
+        rest = offset - self._centre
         self._offset = Constant("offset", narrowest(rest)) if rest.any() else None
         self.constants: tuple[Constant, ...] = (
             Constant("signs" if layout.packed else "masks", words),

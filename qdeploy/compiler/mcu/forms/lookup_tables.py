@@ -17,7 +17,7 @@ from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.kernel import McuKernel, Part
 from qdeploy.compiler.mcu.operations import call
 from qdeploy.compiler.mcu.readout import MemoryReadout, narrowest
-from qdeploy.compiler.mcu.signs import SignRows, sign_rows
+from qdeploy.compiler.mcu.signs import SignRows, sign_rows, whole_blocks
 from qdeploy.compiler.neurons import quadratic_and_readout
 from qdeploy.network import QuantizedNetwork
 
@@ -34,21 +34,22 @@ _UNROLL = 4
 class _LookupKernel:
     reloads = False
 
-    def __init__(self, network: QuantizedNetwork, rows: SignRows, *, dual: bool) -> None:
+    def __init__(
+        self, network: QuantizedNetwork, rows: SignRows, extensions: frozenset[str]
+    ) -> None:
         self.network = network
+        rows = whole_blocks(rows, _ROWS)
         self._rows = rows
-        self._dual = dual
+        self._dual = dual = "dsp" in extensions
         self._groups = -(-rows.size // _GROUP)
-        self._readout = MemoryReadout(network)
+        self._readout = MemoryReadout(network, long_multiply="long-multiply" in extensions)
         self._product = network.accumulators[0]["product"]
-        self._blocks = -(-len(rows.rows) // _ROWS)
-        positive = np.zeros((self._blocks * _ROWS, self._groups * _GROUP), dtype=np.uint8)
-        positive[: len(rows.rows), : rows.size] = rows.rows > 0
+        self._blocks = len(rows.rows) // _ROWS
+        positive = np.zeros((len(rows.rows), self._groups * _GROUP), dtype=np.uint8)
+        positive[:, : rows.size] = rows.rows > 0
         patterns = np.packbits(positive.reshape(-1, _GROUP), axis=1, bitorder="little")
         patterns = patterns.reshape(self._blocks, _ROWS, self._groups).transpose(0, 2, 1)
-        offset = np.zeros(self._blocks * _ROWS, dtype=np.int64)
-        offset[: len(rows.rows)] = rows.bias
-        self._offset = Constant("offset", narrowest(offset)) if offset.any() else None
+        self._offset = Constant("offset", narrowest(rows.bias)) if rows.bias.any() else None
         self.constants: tuple[Constant, ...] = (
             Constant("patterns", np.ascontiguousarray(patterns).ravel()),
             *(() if self._offset is None else (self._offset,)),
@@ -172,7 +173,7 @@ class LookupTablesForm:
         rows = sign_rows(layer)
         if isinstance(rows, str):
             return rows
-        return _LookupKernel(network, rows, dual="dsp" in extensions)
+        return _LookupKernel(network, rows, extensions)
 
 
 FORMS.register(LookupTablesForm.name)(LookupTablesForm())
