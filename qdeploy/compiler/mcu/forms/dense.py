@@ -74,14 +74,15 @@ class _RowsKernel:
 
 
 class _Int8Kernel(_RowsKernel):
-    rows_at_once = 2
-
     def __init__(self, network: QuantizedNetwork, *, dual: bool) -> None:
         self._dual = dual
+        # Four rows share the loads of the inputs; cores without dual multiplications or with sums
+        # of 64 bits have no registers for so many.
+        self.rows_at_once = 4 if dual else 2
         self._columns = -(-network.inputs // 4) * 4 if dual else network.inputs
         super().__init__(network, self._columns)
         if dual:
-            words = self._weights.reshape(self._blocks, 2, -1, 4).transpose(0, 2, 1, 3)
+            words = self._weights.reshape(self._blocks, 4, -1, 4).transpose(0, 2, 1, 3)
             packed = np.ascontiguousarray(words).reshape(-1).view("<i4")
             weights: NDArray[np.integer] = packed.astype(np.int32)
         else:
@@ -97,7 +98,7 @@ class _Int8Kernel(_RowsKernel):
         return (self._emit,)
 
     def _emit(self, operands: Operands) -> None:
-        """Two rows, one neuron, at a time."""
+        """Some rows at a time, which share an input."""
         if self._dual:
             _spread_pairs(operands, self.network.inputs, self._columns)
         with tir.loop(self._blocks) as block:
@@ -117,13 +118,13 @@ class _Int8Kernel(_RowsKernel):
 
     def _dual_rows(self, operands: Operands, block: Any) -> None:
         inputs = operands.scratch["inputs"]
-        totals = [tir.Accumulator("int32", 1) for _ in range(2)]
+        totals = [tir.Accumulator("int32", 1) for _ in range(self.rows_at_once)]
         for total in totals:
             total.clear()
         with tir.loop(self._columns // 4) as group:
             even, odd = tir.bind(inputs[group * 2]), tir.bind(inputs[group * 2 + 1])
             for row, total in enumerate(totals):
-                place = (block * (self._columns // 4) + group) * 2 + row
+                place = (block * (self._columns // 4) + group) * self.rows_at_once + row
                 word = tir.bind(operands.constants["weights"][place])
                 total.set(call("smlad", call("sxtb16", word), even, total.value))
                 total.set(call("smlad", call("sxtb16_ror8", word), odd, total.value))
