@@ -54,7 +54,8 @@ class Core(Table):
         default=None, description='a list of flags of gcc, such as ["-mthumb"]'
     )
     extensions: Annotated[tuple[Extension, ...], Field(strict=False)] = Field(
-        description='a list of some of "dsp", "unaligned", "long-multiply", "mve", "divide" and "many-registers"'
+        description='a list of some of "dsp", "unaligned", "long-multiply", "mve", "divide" and '
+        '"many-registers"'
     )
     cycles: CycleTable = Field(description="a table with instructions, taken_branch, band, source")
 

@@ -41,11 +41,15 @@ def digits_suffice(network: QuantizedNetwork) -> bool:
     neurons = max(int(p) * int(q) for p, q in zip(*reach, strict=True))
     weights = np.abs(readout.weights.astype(object))
     bias = np.abs(readout.bias.astype(object)) // 2**_DIGIT + 1
+    low = weights.sum(axis=0) * _HALF + np.maximum(bias, _HALF)
+    scores = readout.magnitudes(layer.magnitudes(np.full(layer.inputs, INPUT_MAGNITUDE, object)))
     return (
         network.accumulators[0]["product"] == "int32"
         and neurons < _INT32 - _HALF
         and int(weights.max(initial=0)) < _HALF
-        and max(weights.sum(axis=0) * _HALF + np.maximum(bias, _HALF)) <= _INT32
+        and max(low) <= _INT32
+        # The upper digit is a score less a lower one: it must fit the type of scores too.
+        and (network.score_dtype == "int64" or max(scores + low) <= _INT32)
     )
 
 

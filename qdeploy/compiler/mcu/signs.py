@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.network import QuadraticLayer
+from qdeploy.network import INPUT_MAGNITUDE, QuadraticLayer
 
 __all__ = ["SignRows", "biases_as_input", "has_only_signs", "sign_rows", "whole_blocks"]
 
@@ -58,10 +58,23 @@ def whole_blocks(rows: SignRows, block: int) -> SignRows:
     return SignRows(rows.rows[places], rows.constant, rows.bias[places])
 
 
+def without_room(layer: QuadraticLayer) -> str | None:
+    """Why sums of a row, and what forms add to them on the way, may not fit 32 bits; else None.
+
+    Inputs are at most 128, and no form has more than four times that on the way.
+    """
+    biases = np.abs(np.concatenate([layer.left_bias, layer.right_bias]).astype(np.int64))
+    if int(biases.max()) + 4 * INPUT_MAGNITUDE * (layer.inputs + 1) < 2**31:
+        return None
+    return "its biases leave no room in sums of 32 bits"
+
+
 def sign_rows(layer: QuadraticLayer) -> SignRows | str:
     """The rows of a layer of ±1 weights, or why there are none."""
     if not has_only_signs(layer):
         return "its weights are not all +1 or -1"
+    if (reason := without_room(layer)) is not None:
+        return reason
     rows = np.stack([layer.left, layer.right], axis=1).reshape(2 * layer.width, layer.inputs)
     bias = np.stack([layer.left_bias, layer.right_bias], axis=1).reshape(-1)
     constant = biases_as_input(layer)

@@ -140,4 +140,27 @@ def test_forms_say_why_they_cannot(network):
     assert "not all" in FORMS["straight-line"].kernel(wide, frozenset(DSP))
     assert "USADA8" in FORMS["packed-signs"].kernel(signs, frozenset(PLAIN))
     assert "SMLAD" in FORMS["ternary"].kernel(signs, frozenset(PLAIN))
-    assert "half a megabyte" in FORMS["straight-line"].kernel(network(600, 600, 1), frozenset(DSP))
+    assert "128 kilobytes" in FORMS["straight-line"].kernel(network(600, 600, 1), frozenset(DSP))
+
+
+@pytest.mark.parametrize(
+    ("bias", "room"), [(2**31 - 1, False), (-(2**31), False), (2**31 - 4000, True)]
+)
+def test_biases_at_the_end_of_32_bits(bias, room, network, sanitized):
+    from qdeploy.model import Classes, Model
+    from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+
+    layer = network(5, 2, 1).layers[0]
+    ends = np.array([bias, 3])
+    one = np.array([[1], [1]])
+    large = QuantizedNetwork(
+        [QuadraticLayer(layer.left, layer.right, ends, ends[::-1]), ReadoutLayer(one, [7])]
+    )
+    subject = Model("toy", large, 1.0, Classes(("a", "b")))
+    x = trial_inputs(large)[:40]
+    kernels = {name: FORMS[name].kernel(large, frozenset(DSP)) for name in FORMS.names()}
+    for name in ("packed-signs", "lookup-tables", "straight-line", "ternary"):
+        assert isinstance(kernels[name], str) is not room, name
+    for name in ("packed-signs", "straight-line", "int8-rows") if room else ("int8-rows",):
+        scores = sanitized(subject, kernels[name], x)
+        np.testing.assert_array_equal(scores, large.forward(x), err_msg=name)

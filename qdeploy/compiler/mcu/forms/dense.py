@@ -18,6 +18,7 @@ from qdeploy.compiler.mcu.forms import FORMS
 from qdeploy.compiler.mcu.kernel import McuKernel, Part
 from qdeploy.compiler.mcu.operations import call
 from qdeploy.compiler.mcu.readout import MemoryReadout, narrowest
+from qdeploy.compiler.mcu.signs import without_room
 from qdeploy.compiler.neurons import quadratic_and_readout
 from qdeploy.network import QuantizedNetwork
 
@@ -233,7 +234,7 @@ class TernaryForm:
             return "its weights are not all -1, 0 or +1"
         if "dsp" not in extensions:
             return "the core has no dual multiply-accumulate (SMLAD)"
-        return _TernaryKernel(network)
+        return without_room(layer) or _TernaryKernel(network)
 
 
 FORMS.register(Int8RowsForm.name)(Int8RowsForm())

@@ -14,8 +14,8 @@ from qdeploy.network import QuantizedNetwork
 
 __all__ = ["StraightLineForm"]
 
-_LARGEST_CODE = 2**17
-"""Dual additions of one model: more would be half a megabyte of code."""
+_LARGEST_CODE = 2**15
+"""Dual additions of one model: more would be 128 kilobytes of code, and minutes to compile."""
 
 
 class StraightLineForm:
@@ -31,7 +31,7 @@ class StraightLineForm:
         if isinstance(rows, str):
             return rows
         if layer.width * layer.inputs // 2 > _LARGEST_CODE:
-            return "its straight-line code would exceed half a megabyte"
+            return "its straight-line code would exceed 128 kilobytes"
         if "dsp" in extensions:
             return DualPairSums(network, extensions)
         if not {"unaligned", "many-registers"} & extensions:
