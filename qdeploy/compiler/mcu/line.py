@@ -4,6 +4,7 @@ How a pass sums is the matter of `pair_sums` and `subset_sums`. With one output 
 on the way; with several the neurons go to memory and are read out at the end.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -56,7 +57,7 @@ def stretches(
     return [*found, (start, left.shape[1])]
 
 
-class LineKernel:
+class LineKernel(ABC):
     """A network of ±1 weights as straight-line code.
 
     Args:
@@ -89,12 +90,12 @@ class LineKernel:
         """Widths, for the plan."""
         return {"dot": self._dot(), "product": self._product, "score": self._score}
 
-    def _dot(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _dot(self) -> str: ...
 
+    @abstractmethod
     def _products(self, operands: Operands, neurons: range) -> Sequence[Any]:
         """Of each neuron of a pass, xᵀu·xᵀv in the type of products."""
-        raise NotImplementedError
 
     def parts(self) -> Sequence[Part]:
         """Functions of up to `_PART` additions."""

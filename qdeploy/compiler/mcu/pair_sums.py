@@ -10,6 +10,7 @@ without those take ordinary ones on a + 2^16·b, with two words an input, x·(1 
 x·(1 - 2^16): both halves of the sum are exact modulo 2^16, and the borrow is undone at the end.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -71,33 +72,33 @@ class _PairSums(LineKernel):
     def _dot(self) -> str:
         return "int16" if len(self._stretches) == 1 else "int32"
 
+    @abstractmethod
     def _words(self, operands: Operands, *, first: bool) -> Iterator[Any]:
         """What each input is added by: the first pass makes it, and keeps it for the others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _first(self, word: Any, signs: tuple[int, int]) -> Any:
         """A sum that starts with an input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _next(self, total: Any, word: Any, signs: tuple[int, int]) -> Any:
         """A sum with one input more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _constant(self, low: int, high: int) -> int:
         """A word of two halves."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _join(self, one: Any, other: Any) -> Any:
         """The sum of two sums."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pair_products(self, joined: Sequence[tuple[Any, Any]]) -> list[Any]:
         """The product of each neuron, from the words that hold its s and t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _halves(self, joined: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """(s, t) of each neuron as int32 values."""
-        raise NotImplementedError
 
     def _products(self, operands: Operands, neurons: range) -> Sequence[Any]:
         """Pair by pair; an odd last neuron has no partner."""

@@ -10,6 +10,7 @@ weight is -1, and 255·b = (b << 8) - b is the mask. n₋ is counted from the sa
 kept with the bias.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -195,7 +196,7 @@ class _DistanceKernel:
             yield tir.bind((ones << tirx.const(8, "uint32")) - ones)
 
 
-class _DistanceForm:
+class _DistanceForm(ABC):
     def kernel(self, network: QuantizedNetwork, extensions: frozenset[str]) -> McuKernel | str:
         """The kernel on cores that have the instruction."""
         layer, _ = quadratic_and_readout(network)
@@ -206,9 +207,9 @@ class _DistanceForm:
             return "the core has no sum of absolute differences (USADA8)"
         return _DistanceKernel(network, rows, self.layout(rows.size))
 
+    @abstractmethod
     def layout(self, inputs: int) -> _Layout:
         """How weights of so many inputs are kept."""
-        raise NotImplementedError
 
 
 class PackedSignsForm(_DistanceForm):

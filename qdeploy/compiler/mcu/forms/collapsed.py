@@ -5,6 +5,7 @@ taken four at a time, so that a pair of inputs is loaded once for four of them. 
 bits, and cores without the instruction, take one multiplication each.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def _columns(form: Quadratic) -> int:
     return _COLUMNS[form.size >= _LONG]
 
 
-class _CollapsedKernel:
+class _CollapsedKernel(ABC):
     """What both arithmetics have in common: the walk over the blocks of rows, and the totals.
 
     Args:
@@ -137,18 +138,18 @@ class _CollapsedKernel:
         """The constant input stands behind the others, zeros behind it."""
         return self._form.constant or 0 if index == self.network.inputs else 0
 
-    def _copy_inputs(self, operands: Operands) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _copy_inputs(self, operands: Operands) -> None: ...
 
+    @abstractmethod
     def _multiply(
         self, operands: Operands, step: Any, start: Any, sums: Sequence[tir.Accumulator]
     ) -> int:
         """One step of columns times the rows of a block; how many coefficients entries it took."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _input(self, operands: Operands, block: Any, row: int) -> Any:
         """The input of a row of a block, int32."""
-        raise NotImplementedError
 
 
 class _DualKernel(_CollapsedKernel):
