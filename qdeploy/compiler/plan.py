@@ -1,21 +1,36 @@
-"""Which form computes what, chosen by counted cost: one choice for single samples, one for batches.
+"""Which form computes what, chosen by cost: one choice for single samples, one for batches.
 
-Every form that can compute the network is written out and its operations are counted; nothing is
-run or measured, so the plan of a model for a target is the same on every machine.
+Every form that can compute the network is written out. By default its operations are counted and
+nothing is run, so the plan of a model for a target is the same on every machine; a family that can
+count instructions exactly, or measure, brings its own way of evaluating candidates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 from qdeploy.compiler.cost import count_operations
 from qdeploy.compiler.forms import FORMS
 from qdeploy.compiler.isa import InstructionSet
-from qdeploy.compiler.kernel import Form, Kernel, block_function
+from qdeploy.compiler.kernel import Form, Kernel, batch_function, block_function
 from qdeploy.errors import QDeployError
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
-__all__ = ["Choice", "Plan", "PlannedKernels", "check_supported", "make_plan"]
+__all__ = [
+    "Candidate",
+    "Choice",
+    "Evaluate",
+    "Plan",
+    "PlannedKernels",
+    "Use",
+    "candidates",
+    "check_supported",
+    "choose",
+    "count_costs",
+    "make_choice",
+    "make_plan",
+]
 
 Use = Literal["single", "batch"]
 
@@ -33,15 +48,17 @@ class Choice:
     Attributes:
         form: name of the form.
         tile: samples computed together.
+        vectors: vectors of neurons in a block of its loop; None for what the form does by itself.
         accumulators: proven integer width of each sum.
         operations: instructions a sample by class.
-        cycles: estimated cycles a sample, which ranked the forms.
+        cycles: cycles a sample, which ranked the candidates: estimated, or measured by a tuner.
         weight_bytes: bytes of the read-only arrays.
         scratch_bytes: bytes of working memory.
     """
 
     form: str
     tile: int
+    vectors: int | None
     accumulators: dict[str, str]
     operations: dict[str, float]
     cycles: float
@@ -64,6 +81,36 @@ class Plan:
     single: Choice
     batch: Choice
     rejected: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One form for one use, written out and not yet weighed.
+
+    Attributes:
+        form: name of the form.
+        kernel: it, bound to the network; one object for all candidates that share its constants.
+        use: what for.
+        tile: samples computed together.
+        vectors: vectors of neurons in a block of its loop; None for the form's own choice.
+    """
+
+    form: str
+    kernel: Kernel
+    use: Use
+    tile: int
+    vectors: int | None = None
+
+    def function(self, symbol: str) -> Any:
+        """TVM function of that name, for one sample or for any number of them."""
+        if self.use == "single":
+            return block_function(self.kernel, symbol)
+        return batch_function(self.kernel, symbol, self.tile)
+
+
+Evaluated = tuple[Choice, Candidate]
+Evaluate = Callable[[Sequence[Candidate]], Sequence[Evaluated]]
+"""Weighs candidates; those that are out of the question may be left out."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +137,10 @@ def check_supported(network: QuantizedNetwork) -> None:
 
 
 def make_plan(
-    network: QuantizedNetwork, isa: InstructionSet, forms: Sequence[str] | None = None
+    network: QuantizedNetwork,
+    isa: InstructionSet,
+    forms: Sequence[str] | None = None,
+    evaluate: Evaluate | None = None,
 ) -> PlannedKernels:
     """Choose forms and tiles.
 
@@ -98,6 +148,30 @@ def make_plan(
         network: what to compute.
         isa: instruction set of the target.
         forms: names of the forms to choose from; all of them when None.
+        evaluate: weighs the candidates; by their counted operations when None.
+
+    Raises:
+        QDeployError: no form can compute the network.
+    """
+    found, rejected = candidates(network, isa, forms)
+    weigh = partial(count_costs, isa) if evaluate is None else evaluate
+    return choose(isa, weigh(found), rejected)
+
+
+def candidates(
+    network: QuantizedNetwork,
+    isa: InstructionSet,
+    forms: Sequence[str] | None = None,
+    *,
+    every_block: bool = False,
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Everything that can compute the network; and forms that cannot, with the reason.
+
+    Args:
+        network: what to compute.
+        isa: instruction set of the target.
+        forms: names of the forms to choose from; all of them when None.
+        every_block: whether to write out every size of block that a form has, which a tuner wants.
 
     Raises:
         QDeployError: no form can compute the network.
@@ -105,28 +179,44 @@ def make_plan(
     check_supported(network)
     entries: Iterable[Form] = FORMS.values() if forms is None else [FORMS[name] for name in forms]
     rejected: dict[str, str] = {}
-    candidates: dict[Use, list[tuple[Choice, Kernel]]] = {"single": [], "batch": []}
+    found: list[Candidate] = []
     for form in entries:
-        kernel = form.kernel(network, isa)
-        if isinstance(kernel, str):
-            rejected[form.name] = kernel
-            continue
-        if form.single:
-            candidates["single"].append((_evaluate(form, kernel, isa, 1), kernel))
-        if form.batch:
-            choices = [
-                _evaluate(form, kernel, isa, tile)
-                for tile in form.tiles
-                if tile == 1 or _fits(kernel, isa, tile)
-            ]
-            candidates["batch"].append((min(choices, key=lambda c: c.cycles), kernel))
-    for use, found in candidates.items():
-        if not found:
+        for vectors in (None,):
+            kernel = form.kernel(network, isa)
+            if isinstance(kernel, str):
+                rejected[form.name] = kernel
+                continue
+            if form.single:
+                found.append(Candidate(form.name, kernel, "single", 1, vectors))
+            if form.batch:
+                found += [
+                    Candidate(form.name, kernel, "batch", tile, vectors)
+                    for tile in form.tiles
+                    if tile == 1 or _fits(kernel, isa, tile)
+                ]
+    for use in get_args(Use):
+        if not any(candidate.use == use for candidate in found):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
             raise QDeployError(f"no kernel form computes this network for {use} use ({reasons})")
-    single, batch = _together(candidates["single"], candidates["batch"])
+    return found, rejected
+
+
+def choose(
+    isa: InstructionSet, evaluated: Sequence[Evaluated], rejected: dict[str, str]
+) -> PlannedKernels:
+    """The cheapest candidate of each use, or one form for both where that costs little.
+
+    Args:
+        isa: instruction set of the target.
+        evaluated: at least one candidate of each use, weighed.
+        rejected: forms that cannot compute the network, with the reason.
+    """
+    single, batch = _together(
+        [entry for entry in evaluated if entry[1].use == "single"],
+        [entry for entry in evaluated if entry[1].use == "batch"],
+    )
     plan = Plan(isa.name, single[0], batch[0], rejected)
-    return PlannedKernels(plan, single[1], batch[1])
+    return PlannedKernels(plan, single[1].kernel, batch[1].kernel)
 
 
 def _fits(kernel: Kernel, isa: InstructionSet, tile: int) -> bool:
@@ -135,23 +225,43 @@ def _fits(kernel: Kernel, isa: InstructionSet, tile: int) -> bool:
     return kernel.registers(tile) <= isa.registers and scratch <= _LARGEST_SCRATCH
 
 
-def _evaluate(form: Form, kernel: Kernel, isa: InstructionSet, tile: int) -> Choice:
+def count_costs(isa: InstructionSet, found: Sequence[Candidate]) -> list[Evaluated]:
+    """Candidates weighed by their counted operations."""
+    return [(_count(isa, candidate), candidate) for candidate in found]
+
+
+def _count(isa: InstructionSet, candidate: Candidate) -> Choice:
+    kernel, tile = candidate.kernel, candidate.tile
     names = frozenset(constant.name for constant in kernel.constants)
     cost = count_operations(block_function(kernel, "candidate", tile), isa, names)
+    operations = {name: count / tile for name, count in asdict(cost).items()}
+    return make_choice(candidate, operations, cost.cycles / tile)
+
+
+def make_choice(candidate: Candidate, operations: Mapping[str, float], cycles: float) -> Choice:
+    """A candidate with its cost.
+
+    Args:
+        candidate: which one.
+        operations: instructions a sample by class.
+        cycles: cycles a sample.
+    """
+    kernel, tile = candidate.kernel, candidate.tile
     return Choice(
-        form=form.name,
+        form=candidate.form,
         tile=tile,
+        vectors=candidate.vectors,
         accumulators=dict(kernel.accumulators),
-        operations={name: round(count / tile, 2) for name, count in asdict(cost).items()},
-        cycles=round(cost.cycles / tile, 2),
+        operations={name: round(count, 2) for name, count in operations.items()},
+        cycles=round(cycles, 2),
         weight_bytes=sum(constant.values.nbytes for constant in kernel.constants),
         scratch_bytes=sum(scratch.bytes for scratch in kernel.scratch(tile)),
     )
 
 
 def _together(
-    single: list[tuple[Choice, Kernel]], batch: list[tuple[Choice, Kernel]]
-) -> tuple[tuple[Choice, Kernel], tuple[Choice, Kernel]]:
+    single: Sequence[Evaluated], batch: Sequence[Evaluated]
+) -> tuple[Evaluated, Evaluated]:
     """The cheapest of each, or one form for both where that costs little and saves weights."""
     best_single = min(single, key=lambda entry: entry[0].cycles)
     best_batch = min(batch, key=lambda entry: entry[0].cycles)
@@ -159,7 +269,7 @@ def _together(
         (one, many)
         for one in single
         for many in batch
-        if one[0].form == many[0].form
+        if one[1].kernel is many[1].kernel
         and one[0].cycles <= _TOLERANCE * best_single[0].cycles
         and many[0].cycles <= _TOLERANCE * best_batch[0].cycles
     ]

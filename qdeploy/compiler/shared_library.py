@@ -8,26 +8,19 @@ from typing import Any
 
 import numpy as np
 import tvm
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 from tvm.target import codegen
 
 from qdeploy import __version__, onnx
 from qdeploy.compiler.artifact import MODEL_FILE, header_file
 from qdeploy.compiler.c_source import symbols_of
+from qdeploy.compiler.elf_memory import library_memory
 from qdeploy.compiler.graph import import_graph, match_network, with_kernel
+from qdeploy.compiler.hosted_artifact import ENTRY_FILE, KERNEL_FILE, MODULE_FILE, PlanTable
 from qdeploy.compiler.isa import best_instruction_set
 from qdeploy.compiler.kernel import batch_function, block_function
 from qdeploy.compiler.library import entry_source, header_source
-from qdeploy.compiler.library_artifact import (
-    ENTRY_FILE,
-    KERNEL_FILE,
-    MODULE_FILE,
-    LibraryManifest,
-    Memory,
-    PlanTable,
-)
+from qdeploy.compiler.library_artifact import LibraryManifest
 from qdeploy.compiler.lowering import lower_to_object
 from qdeploy.compiler.manifest import common_fields, digests
 from qdeploy.compiler.plan import make_plan
@@ -141,7 +134,7 @@ def build_library(
             "compiler": _compiler_version(),
         },
         files=digests(folder),
-        memory=_memory(library, scratch),
+        memory=library_memory(library, scratch),
         plan=PlanTable.model_validate(asdict(plan)),
     )
 
@@ -156,20 +149,3 @@ def _compiler_version() -> str:
         [*compiler_command(), "--version"], capture_output=True, text=True, check=False
     )
     return (done.stdout.splitlines() or [compiler_command()[0]])[0].strip()
-
-
-def _memory(library: Path, scratch: int) -> Memory:
-    """Sizes of the sections that hold our code and data."""
-    code = constants = writable = 0
-    with library.open("rb") as file:
-        for section in ELFFile(file).iter_sections():
-            size, flags = section["sh_size"], section["sh_flags"]
-            if not flags & SH_FLAGS.SHF_ALLOC:
-                continue
-            if section.name.startswith(".text"):
-                code += size
-            elif section.name.startswith(".rodata"):
-                constants += size
-            elif section.name.startswith((".data", ".bss")):
-                writable += size
-    return Memory(code=code, constants=constants, scratch=scratch, writable=writable)

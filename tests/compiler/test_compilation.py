@@ -11,7 +11,7 @@ import pytest
 from qdeploy.compiler import Artifact, compile_model, shared_library
 from qdeploy.compiler import library as library_sources
 from qdeploy.compiler.artifact import MODEL_FILE
-from qdeploy.compiler.library_artifact import ENTRY_FILE, KERNEL_FILE, MODULE_FILE
+from qdeploy.compiler.hosted_artifact import ENTRY_FILE, KERNEL_FILE, MODULE_FILE
 from qdeploy.compiler.manifest import MANIFEST, digest
 from qdeploy.compiler.processor import native_processor, processor_for
 from qdeploy.compiler.verify import trial_inputs
