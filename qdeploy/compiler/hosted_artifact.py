@@ -1,7 +1,7 @@
 """What artifacts for an operating system have in common: C library, TVM module, plan, memory."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -77,7 +77,7 @@ class HostedManifest(Manifest):
 class HostedArtifact(Artifact):
     """A model compiled for a machine with an operating system."""
 
-    manifest_type = HostedManifest
+    manifest_type: ClassVar[type[HostedManifest]]
     manifest: HostedManifest
 
     @property

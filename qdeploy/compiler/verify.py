@@ -18,7 +18,7 @@ from qdeploy.compiler.neurons import quadratic_and_readout
 from qdeploy.errors import QDeployError
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.runners.host import LibrarySession
+from qdeploy.runners import Functions
 
 __all__ = [
     "Implementation",
@@ -138,7 +138,7 @@ def _unaligned(array: NDArray[Integer], offset: int) -> NDArray[Integer]:
     return view
 
 
-def library_batch(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
+def library_batch(library: Functions, network: QuantizedNetwork) -> Implementation:
     """The batch function in pieces of odd sizes, from addresses without alignment."""
 
     def run(x: Int8Array) -> NDArray[np.integer]:
@@ -163,7 +163,7 @@ def _empty_scores(network: QuantizedNetwork, rows: int, number: int) -> NDArray[
     return _unaligned(empty, empty.itemsize * (1 + number % 7))
 
 
-def library_single(library: LibrarySession, network: QuantizedNetwork) -> Implementation:
+def library_single(library: Functions, network: QuantizedNetwork) -> Implementation:
     """The single-sample function, from addresses without alignment."""
 
     def run(x: Int8Array) -> NDArray[np.integer]:

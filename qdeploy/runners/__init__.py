@@ -11,10 +11,20 @@ from qdeploy.errors import QDeployError
 from qdeploy.network import Accumulator
 from qdeploy.registry import Registry
 
-__all__ = ["RUNNERS", "Compiled", "Interface", "Runner", "Session", "check_inputs"]
+__all__ = ["RUNNERS", "Compiled", "Functions", "Interface", "Runner", "Session", "check_inputs"]
 
 Session = Callable[[NDArray[np.int8]], NDArray[np.integer]]
 """Scores (n, K) of int8 inputs (n, d), any n from 0."""
+
+
+class Functions(Protocol):
+    """The two C functions of a compiled model, on memory of the caller's."""
+
+    def single(self, x: NDArray[np.int8], scores: NDArray[np.integer]) -> None:
+        """Write the scores of one contiguous sample, int8 (1, d), into (1, K)."""
+
+    def batch(self, x: NDArray[np.int8], scores: NDArray[np.integer]) -> None:
+        """Write the scores of contiguous samples, int8 (n, d), into (n, K)."""
 
 
 class Interface(Protocol):
