@@ -45,7 +45,7 @@ class ChoiceTable(Table):
 
     form: str
     tile: Annotated[int, Field(ge=1)]
-    vectors: Annotated[int, Field(ge=1)] | None = None
+    vectors: Annotated[int, Field(ge=1)] = 1
     accumulators: dict[str, str]
     operations: dict[str, float]
     cycles: float

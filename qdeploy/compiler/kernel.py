@@ -109,6 +109,8 @@ class Form(Protocol):
         single: whether the form is worth trying for one sample.
         batch: whether it is worth trying for batches.
         tiles: numbers of samples to try as one block in batches.
+        block_vectors: vectors of neurons to try in a block of the loop over them, the default
+            first; forms without such a loop have one entry.
     """
 
     name: str
@@ -116,9 +118,18 @@ class Form(Protocol):
     single: bool
     batch: bool
     tiles: tuple[int, ...]
+    block_vectors: tuple[int, ...]
 
-    def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
-        """The kernel, or why this form cannot compute the network."""
+    def kernel(
+        self, network: QuantizedNetwork, isa: InstructionSet, vectors: int | None = None
+    ) -> Kernel | str:
+        """The kernel, or why this form cannot compute the network.
+
+        Args:
+            network: what to compute.
+            isa: what the processor offers.
+            vectors: vectors of neurons in a block; the default of the form when None.
+        """
         ...
 
 

@@ -21,8 +21,11 @@ __all__ = [
     "Candidate",
     "Choice",
     "Evaluate",
+    "Evaluated",
+    "Pick",
     "Plan",
     "PlannedKernels",
+    "Selection",
     "Use",
     "candidates",
     "check_supported",
@@ -30,12 +33,16 @@ __all__ = [
     "count_costs",
     "make_choice",
     "make_plan",
+    "worth_trying",
 ]
 
 Use = Literal["single", "batch"]
 
 _LARGEST_SCRATCH = 32 * 1024
 """Bytes of working memory that blocks of several samples may take: it lies on the stack."""
+
+_FAR_BEHIND = 4.0
+"""How many times the least counted cost a candidate may have to be worth building at all."""
 
 _TOLERANCE = 1.15
 """How much slower one form for both uses may be before two forms, and both weights, are taken."""
@@ -48,7 +55,7 @@ class Choice:
     Attributes:
         form: name of the form.
         tile: samples computed together.
-        vectors: vectors of neurons in a block of its loop; None for what the form does by itself.
+        vectors: vectors of neurons in a block of its loop.
         accumulators: proven integer width of each sum.
         operations: instructions a sample by class.
         cycles: cycles a sample, which ranked the candidates: estimated, or measured by a tuner.
@@ -58,7 +65,7 @@ class Choice:
 
     form: str
     tile: int
-    vectors: int | None
+    vectors: int
     accumulators: dict[str, str]
     operations: dict[str, float]
     cycles: float
@@ -83,6 +90,21 @@ class Plan:
     rejected: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Pick:
+    """Which candidate of a use.
+
+    Attributes:
+        form: name of the form.
+        tile: samples computed together.
+        vectors: vectors of neurons in a block of its loop.
+    """
+
+    form: str
+    tile: int
+    vectors: int
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One form for one use, written out and not yet weighed.
@@ -92,20 +114,58 @@ class Candidate:
         kernel: it, bound to the network; one object for all candidates that share its constants.
         use: what for.
         tile: samples computed together.
-        vectors: vectors of neurons in a block of its loop; None for the form's own choice.
+        vectors: vectors of neurons in a block of its loop.
     """
 
     form: str
     kernel: Kernel
     use: Use
     tile: int
-    vectors: int | None = None
+    vectors: int
+
+    @property
+    def pick(self) -> Pick:
+        """Which one it is."""
+        return Pick(self.form, self.tile, self.vectors)
 
     def function(self, symbol: str) -> Any:
         """TVM function of that name, for one sample or for any number of them."""
         if self.use == "single":
             return block_function(self.kernel, symbol)
         return batch_function(self.kernel, symbol, self.tile)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Candidates that a tuner chose.
+
+    Attributes:
+        single: for one sample.
+        batch: for many.
+        log: text of the tuner's log, which the artifact keeps.
+    """
+
+    single: Pick
+    batch: Pick
+    log: str
+
+    def among(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """The two candidates.
+
+        Args:
+            found: all candidates, in every size of block.
+
+        Raises:
+            QDeployError: one of them is not there, as with the log of another version.
+        """
+        wanted = {"single": self.single, "batch": self.batch}
+        chosen = [candidate for candidate in found if candidate.pick == wanted[candidate.use]]
+        if len(chosen) != len(wanted):
+            raise QDeployError(
+                "the tuning log names kernels that this version does not have for the network; "
+                "tune again with --tune"
+            )
+        return chosen
 
 
 Evaluated = tuple[Choice, Candidate]
@@ -141,6 +201,7 @@ def make_plan(
     isa: InstructionSet,
     forms: Sequence[str] | None = None,
     evaluate: Evaluate | None = None,
+    selection: Selection | None = None,
 ) -> PlannedKernels:
     """Choose forms and tiles.
 
@@ -149,11 +210,14 @@ def make_plan(
         isa: instruction set of the target.
         forms: names of the forms to choose from; all of them when None.
         evaluate: weighs the candidates; by their counted operations when None.
+        selection: what a tuner chose; None for the best by `evaluate`.
 
     Raises:
-        QDeployError: no form can compute the network.
+        QDeployError: no form can compute the network, or a selection is not for it.
     """
-    found, rejected = candidates(network, isa, forms)
+    found, rejected = candidates(network, isa, forms, every_block=selection is not None)
+    if selection is not None:
+        found = selection.among(found)
     weigh = partial(count_costs, isa) if evaluate is None else evaluate
     return choose(isa, weigh(found), rejected)
 
@@ -181,8 +245,8 @@ def candidates(
     rejected: dict[str, str] = {}
     found: list[Candidate] = []
     for form in entries:
-        for vectors in (None,):
-            kernel = form.kernel(network, isa)
+        for vectors in form.block_vectors if every_block else form.block_vectors[:1]:
+            kernel = form.kernel(network, isa, vectors)
             if isinstance(kernel, str):
                 rejected[form.name] = kernel
                 continue
@@ -236,6 +300,19 @@ def _count(isa: InstructionSet, candidate: Candidate) -> Choice:
     cost = count_operations(block_function(kernel, "candidate", tile), isa, names)
     operations = {name: count / tile for name, count in asdict(cost).items()}
     return make_choice(candidate, operations, cost.cycles / tile)
+
+
+def worth_trying(isa: InstructionSet, found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates whose counted operations are not far behind the best of their use."""
+    counted = count_costs(isa, found)
+    best: dict[Use, float] = {}
+    for choice, candidate in counted:
+        best[candidate.use] = min(choice.cycles, best.get(candidate.use, choice.cycles))
+    return [
+        candidate
+        for choice, candidate in counted
+        if choice.cycles <= _FAR_BEHIND * best[candidate.use]
+    ]
 
 
 def make_choice(candidate: Candidate, operations: Mapping[str, float], cycles: float) -> Choice:

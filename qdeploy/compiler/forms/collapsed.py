@@ -171,8 +171,11 @@ class CollapsedForm:
     single = True
     batch = True
     tiles: tuple[int, ...] = (1, 2, 4)
+    block_vectors: tuple[int, ...] = (1,)
 
-    def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
+    def kernel(
+        self, network: QuantizedNetwork, isa: InstructionSet, vectors: int | None = None
+    ) -> Kernel | str:
         """The kernel where 64 bits hold the sums and 32 bits a lane of one shift."""
         form = collapse(network)
         if isinstance(form, str):

@@ -37,7 +37,7 @@ def _method(isa: InstructionSet, pair_sum: int) -> Method:
 
 
 class _MatrixKernel:
-    def __init__(self, network: QuantizedNetwork, isa: InstructionSet) -> None:
+    def __init__(self, network: QuantizedNetwork, isa: InstructionSet, vectors: int) -> None:
         self.network = network
         self._isa = isa
         layer, readout = quadratic_and_readout(network)
@@ -52,7 +52,7 @@ class _MatrixKernel:
         if self._method != "pair":
             bias -= _OFFSET * weights.astype(np.int64).sum(axis=2)
         self._flush = _INT16_MAXIMUM // (_UNSIGNED_MAXIMUM * max(pair_sum, 1))
-        self._layout = NeuronLayout.of(readout, isa.lanes, 2 if isa.lanes > 1 else 1)
+        self._layout = NeuronLayout.of(readout, isa.lanes, vectors if isa.lanes > 1 else 1)
         self._readout = Readout(network, self._layout)
         self.constants: tuple[Constant, ...] = (
             Constant("weights", self._arrange(self._layout.place(weights))),
@@ -215,15 +215,18 @@ class MatrixForm:
     single = True
     batch = True
     tiles: tuple[int, ...] = (1, 2, 4, 6)
+    block_vectors: tuple[int, ...] = (2, 1, 4)
 
-    def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
+    def kernel(
+        self, network: QuantizedNetwork, isa: InstructionSet, vectors: int | None = None
+    ) -> Kernel | str:
         """The kernel for any network whose dot products, shifted inputs included, fit int32."""
         layer, _ = quadratic_and_readout(network)
         for weights, bias in ((layer.left, layer.left_bias), (layer.right, layer.right_bias)):
             largest = np.abs(weights.astype(np.int64)).sum(axis=1) * _UNSIGNED_MAXIMUM
             if int((largest + np.abs(bias.astype(np.int64))).max()) >= 2**30:
                 return "its dot products may not fit 32 bits"
-        return _MatrixKernel(network, isa)
+        return _MatrixKernel(network, isa, vectors or self.block_vectors[0])
 
 
 FORMS.register(MatrixForm.name)(MatrixForm())

@@ -64,14 +64,16 @@ def _balanced(network: QuantizedNetwork) -> QuantizedNetwork:
 
 
 class _PairSumsKernel:
-    def __init__(self, network: QuantizedNetwork, isa: InstructionSet, shift: int) -> None:
+    def __init__(
+        self, network: QuantizedNetwork, isa: InstructionSet, shift: int, vectors: int
+    ) -> None:
         self.network = network
         self._isa = isa
         self._bits = shift
         layer, readout = quadratic_and_readout(network)
         self._group = isa.pair_group
         self._steps = -(-network.inputs // self._group)
-        self._layout = NeuronLayout.of(readout, isa.lanes, 4 if isa.lanes > 1 else 1)
+        self._layout = NeuronLayout.of(readout, isa.lanes, vectors if isa.lanes > 1 else 1)
         self._readout = Readout(network, self._layout)
         left = layer.left.astype(np.int16)
         codes = np.where(layer.left == layer.right, left, left << shift)
@@ -193,13 +195,18 @@ class PairSumsForm:
     single = True
     batch = True
     tiles: tuple[int, ...] = (1, 2, 4)
+    block_vectors: tuple[int, ...] = (4, 2, 1)
 
-    def kernel(self, network: QuantizedNetwork, isa: InstructionSet) -> Kernel | str:
+    def kernel(
+        self, network: QuantizedNetwork, isa: InstructionSet, vectors: int | None = None
+    ) -> Kernel | str:
         """The kernel where two sums fit one accumulator."""
         balanced = _balanced(network)
         layer, _ = quadratic_and_readout(balanced)
         shift = _shift(layer)
-        return shift if isinstance(shift, str) else _PairSumsKernel(balanced, isa, shift)
+        if isinstance(shift, str):
+            return shift
+        return _PairSumsKernel(balanced, isa, shift, vectors or self.block_vectors[0])
 
 
 FORMS.register(PairSumsForm.name)(PairSumsForm())
