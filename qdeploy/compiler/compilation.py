@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,9 @@ from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.progress import Progress, silent
 from qdeploy.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from qdeploy.compiler.plan import Selection
 
 __all__ = ["compile_model"]
 
@@ -32,6 +35,7 @@ def compile_model(
     max_ram: int | None = None,
     toolchain: str | None = None,
     front: bool = False,
+    selection: "Selection | None" = None,
     overwrite: bool = False,
     samples: NDArray[Any] | None = None,
     progress: Progress = silent,
@@ -46,8 +50,10 @@ def compile_model(
         max_flash: for microcontrollers, bytes of flash that the model may take.
         max_ram: for microcontrollers, bytes of RAM that it may take, stack, input and output
             included.
-        toolchain: for microcontrollers, the C compiler: "zig" (the default) or "gcc".
+        toolchain: for boards, the C compiler: "zig" (the default) or "gcc".
         front: for microcontrollers, whether raw features are taken too.
+        selection: for targets with an operating system, the kernels that `qdeploy.tuning` chose;
+            None for the compiler's own choice.
         overwrite: replace `output` where it is an artifact folder.
         samples: real inputs to verify on besides the made ones: int8 (n, d), or raw features
             (n, D) for a model with a quantiser.
@@ -60,7 +66,7 @@ def compile_model(
         QDeployError: the model, the target or an option is not supported, a limit cannot be kept,
             `output` is in the way, or an implementation differs from the network's exact meaning.
     """
-    options = Options(optimize, max_flash, max_ram, toolchain, front)
+    options = Options(optimize, max_flash, max_ram, toolchain, front, selection)
     if isinstance(target, str):
         target = load_target(target)
     family = FAMILIES[target.family]

@@ -1,27 +1,39 @@
 """What artifacts for an operating system have in common: C library, TVM module, plan, memory."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from qdeploy.compiler.artifact import Artifact
 from qdeploy.compiler.manifest import Count, Manifest, Table
 
+if TYPE_CHECKING:
+    from qdeploy.compiler.plan import Selection
+
 __all__ = [
     "ENTRY_FILE",
     "KERNEL_FILE",
     "MODULE_FILE",
+    "TUNING_FILE",
     "ChoiceTable",
     "HostedArtifact",
     "HostedManifest",
     "Memory",
     "PlanTable",
+    "keep_log",
 ]
 
 MODULE_FILE = "module.so"
 KERNEL_FILE = "kernels.o"
 ENTRY_FILE = "entry.c"
+TUNING_FILE = "tuning.json"
+
+
+def keep_log(selection: "Selection | None", folder: Path) -> None:
+    """Put the log of a tuner into an artifact folder, where there is one."""
+    if selection is not None:
+        (folder / TUNING_FILE).write_text(selection.log, encoding="utf-8")
 
 
 class Memory(Table):
@@ -105,3 +117,9 @@ class HostedArtifact(Artifact):
     def module(self) -> Path:
         """The module for TVM's Relax virtual machine."""
         return self.folder / MODULE_FILE
+
+    @property
+    def tuning_log(self) -> Path | None:
+        """The log of the tuner that chose the kernels; None where the compiler chose them."""
+        path = self.folder / TUNING_FILE
+        return path if path.is_file() else None

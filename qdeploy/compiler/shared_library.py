@@ -16,14 +16,20 @@ from qdeploy.compiler.artifact import MODEL_FILE, header_file
 from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.elf_memory import library_memory
 from qdeploy.compiler.graph import import_graph, match_network, with_kernel
-from qdeploy.compiler.hosted_artifact import ENTRY_FILE, KERNEL_FILE, MODULE_FILE, PlanTable
+from qdeploy.compiler.hosted_artifact import (
+    ENTRY_FILE,
+    KERNEL_FILE,
+    MODULE_FILE,
+    PlanTable,
+    keep_log,
+)
 from qdeploy.compiler.isa import best_instruction_set
 from qdeploy.compiler.kernel import batch_function, block_function
 from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.library_artifact import LibraryManifest
 from qdeploy.compiler.lowering import lower_to_object
 from qdeploy.compiler.manifest import common_fields, digests
-from qdeploy.compiler.plan import make_plan
+from qdeploy.compiler.plan import Selection, make_plan
 from qdeploy.compiler.processor import processor_for, runs_here
 from qdeploy.compiler.verify import (
     Implementation,
@@ -49,6 +55,7 @@ def build_library(
     model: Model,
     target: CpuTarget,
     folder: Path,
+    selection: Selection | None,
     real: NDArray[np.int8] | None,
     progress: Progress,
 ) -> LibraryManifest:
@@ -58,6 +65,7 @@ def build_library(
         model: what to compile.
         target: a host that this machine can stand in for.
         folder: where the files go.
+        selection: kernels that a tuner chose; None for those of the least counted cost.
         real: inputs from data to verify on, int8 (n, d).
         progress: told of every stage.
 
@@ -82,7 +90,8 @@ def build_library(
 
     stage("plan")
     isa = best_instruction_set(processor.architecture, processor.features)
-    planned = make_plan(match.network, isa)
+    planned = make_plan(match.network, isa, selection=selection)
+    keep_log(selection, folder)
 
     stage("kernels")
     tile = planned.plan.batch.tile

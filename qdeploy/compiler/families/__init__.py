@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,12 @@ from qdeploy.progress import Progress
 from qdeploy.registry import Registry
 from qdeploy.targets import Target
 
-__all__ = ["FAMILIES", "Family", "Goal", "Options"]
+if TYPE_CHECKING:
+    from qdeploy.compiler.isa import InstructionSet
+    from qdeploy.compiler.lowering import Processor
+    from qdeploy.compiler.plan import Evaluate, Selection
+
+__all__ = ["FAMILIES", "Family", "Goal", "KernelSetting", "Options"]
 
 Goal = Literal["speed", "size", "balanced"]
 
@@ -27,8 +32,9 @@ class Options:
         optimize: fewest cycles, least flash, or the least product of both.
         max_flash: bytes of flash that the model may take.
         max_ram: bytes of RAM that the model may take, its stack, input and output included.
-        toolchain: C compiler of a bare-metal target.
+        toolchain: C compiler of a board.
         front: whether raw features are taken too.
+        selection: kernels that a tuner chose.
 
     Raises:
         QDeployError: a goal that there is not, or a limit that is no positive number.
@@ -39,6 +45,7 @@ class Options:
     max_ram: int | None = None
     toolchain: str | None = None
     front: bool = False
+    selection: "Selection | None" = None
 
     def __post_init__(self) -> None:
         goals = get_args(Goal)
@@ -54,6 +61,21 @@ class Options:
     def limited(self) -> bool:
         """Whether there is a limit of memory."""
         return self.max_flash is not None or self.max_ram is not None
+
+
+@dataclass(frozen=True, eq=False)
+class KernelSetting:
+    """What the kernels of a target are written for, and how its family weighs them.
+
+    Attributes:
+        processor: what TVM's LLVM compiles for.
+        isa: what kernel forms may use.
+        evaluate: weighs candidates; None for counted operations.
+    """
+
+    processor: "Processor"
+    isa: "InstructionSet"
+    evaluate: "Evaluate | None"
 
 
 class Family(Protocol):
@@ -78,6 +100,18 @@ class Family(Protocol):
 
         Raises:
             QDeployError: the target or an option does not suit, or an implementation differs.
+        """
+        ...
+
+    def setting(self, target: Target, toolchain: str | None = None) -> KernelSetting | None:
+        """What plans for a target rest on; None where the family leaves a tuner nothing to do.
+
+        Args:
+            target: of the family.
+            toolchain: C compiler of a board; None for the family's own choice.
+
+        Raises:
+            QDeployError: LLVM does not know the processor, or a compiler is missing.
         """
         ...
 

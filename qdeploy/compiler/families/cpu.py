@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.compiler.families import FAMILIES, Options
+from qdeploy.compiler.families import FAMILIES, KernelSetting, Options
 from qdeploy.compiler.library_artifact import LibraryManifest
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
@@ -32,13 +32,23 @@ class CpuFamily:
         """Library and module, verified in this process."""
         from qdeploy.compiler.shared_library import build_library
 
-        if options != Options():
+        if options != Options(selection=options.selection):
             raise QDeployError(
                 f"target {target.name!r} is a host: optimisation goals, memory limits, toolchains "
-                "and float fronts are options of microcontrollers; leave them out"
+                "and float fronts are options of boards; leave them out"
             )
         assert isinstance(target, CpuTarget), "targets of a family have its type"
-        return build_library(model, target, folder, real, progress)
+        return build_library(model, target, folder, options.selection, real, progress)
+
+    def setting(self, target: Target, toolchain: str | None = None) -> KernelSetting | None:
+        """The processor, as its operations are counted."""
+        from qdeploy.compiler.isa import best_instruction_set
+        from qdeploy.compiler.processor import processor_for
+
+        assert isinstance(target, CpuTarget), "targets of a family have its type"
+        processor = processor_for(target)
+        isa = best_instruction_set(processor.architecture, processor.features)
+        return KernelSetting(processor, isa, None)
 
 
 FAMILIES.register(CpuFamily.name)(CpuFamily())
