@@ -4,6 +4,17 @@ A target is ``targets/<family>/NAME.toml``, or any file a user names. A family i
 that registers a subclass of `Target` with its own tables. Nothing here compiles, runs or measures.
 """
 
+from qdeploy.targets.arm import ArmTarget
+from qdeploy.targets.arm_benchmark import ArmBenchmark
+from qdeploy.targets.arm_cores import (
+    ArmCore,
+    ArmExtension,
+    Part,
+    core_of_parts,
+    host_core,
+    list_arm_cores,
+    load_arm_core,
+)
 from qdeploy.targets.board import (
     Emulator,
     Flashing,
@@ -14,7 +25,7 @@ from qdeploy.targets.board import (
     Uart,
     Write,
 )
-from qdeploy.targets.cores import Core, Extension, list_cores, load_core
+from qdeploy.targets.cores import CompilerCore, Core, Extension, list_cores, load_core
 from qdeploy.targets.cpu import Codegen, CpuBenchmark, CpuTarget, processor_name
 from qdeploy.targets.loading import list_targets, load_benchmark, load_target, power_of
 from qdeploy.targets.mcu import McuTarget
@@ -23,11 +34,16 @@ from qdeploy.targets.power import Band, BoardPower, SleepPower
 from qdeploy.targets.tables import BenchmarkDefinition, Power, Target
 
 __all__ = [
+    "ArmBenchmark",
+    "ArmCore",
+    "ArmExtension",
+    "ArmTarget",
     "Band",
     "Battery",
     "BenchmarkDefinition",
     "BoardPower",
     "Codegen",
+    "CompilerCore",
     "Core",
     "CpuBenchmark",
     "CpuTarget",
@@ -37,6 +53,7 @@ __all__ = [
     "Flashing",
     "McuBenchmark",
     "McuTarget",
+    "Part",
     "Power",
     "Pulse",
     "Region",
@@ -45,8 +62,12 @@ __all__ = [
     "Target",
     "Uart",
     "Write",
+    "core_of_parts",
+    "host_core",
+    "list_arm_cores",
     "list_cores",
     "list_targets",
+    "load_arm_core",
     "load_benchmark",
     "load_core",
     "load_target",

@@ -11,7 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from qdeploy.targets.tables import FAMILIES, BenchmarkDefinition, Positive, Power, Table, Target
+from qdeploy.targets.tables import (
+    FAMILIES,
+    Batches,
+    BenchmarkDefinition,
+    Percentages,
+    Positive,
+    Power,
+    Table,
+    Target,
+)
 
 __all__ = ["Codegen", "CpuBenchmark", "CpuTarget", "Processors", "processor_name"]
 
@@ -50,28 +59,10 @@ class CpuBenchmark(BenchmarkDefinition):
         percentiles: of the latency at batch 1.
     """
 
-    batches: Annotated[tuple[int, ...], Field(strict=False)] = Field(
-        description="a list of growing batch sizes that starts with 1"
-    )
+    batches: Batches
     seconds: Positive = Field(description="a positive number of seconds")
     rounds: int = Field(ge=6, description="a whole number of at least 6")
-    percentiles: Annotated[tuple[float, ...], Field(strict=False)] = Field(
-        min_length=1, description="a list of growing percentages between 0 and 100"
-    )
-
-    @field_validator("batches")
-    @classmethod
-    def _from_one(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
-        if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
-            raise ValueError("not growing from 1")
-        return batches
-
-    @field_validator("percentiles")
-    @classmethod
-    def _percentages(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if list(values) != sorted(set(values)) or values[0] < 0 or values[-1] > 100:
-            raise ValueError("not growing percentages")
-        return values
+    percentiles: Percentages
 
 
 @FAMILIES.register("cpu")

@@ -10,7 +10,7 @@ from qdeploy.targets.tables import Power
 if TYPE_CHECKING:
     from qdeploy.targets.mcu import McuTarget
 
-__all__ = ["facts"]
+__all__ = ["facts", "power_text"]
 
 _UNITS = ((1.0, "W"), (1e-3, "mW"), (1e-6, "µW"), (1e-9, "nW"), (1e-12, "pW"))
 
@@ -124,16 +124,17 @@ def _connections(target: "McuTarget") -> list[tuple[str, str]]:
 
 def _power(target: "McuTarget") -> list[tuple[str, str]]:
     busy, asleep = target.stated_power, target.stated_sleep_power
-    rows = [("power, busy", "not known" if busy is None else _band(busy))]
+    rows = [("power, busy", "not known" if busy is None else power_text(busy))]
     if busy is not None:
         hertz = target.clock_megahertz * 1e6
         low, high = (1e12 * watts / hertz for watts in (busy.low, busy.high))
         rows.append(("energy a cycle", f"{low:.0f} to {high:.0f} pJ [estimated from the power]"))
-    rows.append(("power, asleep", "not known" if asleep is None else _band(asleep)))
+    rows.append(("power, asleep", "not known" if asleep is None else power_text(asleep)))
     return rows
 
 
-def _band(power: Power) -> str:
+def power_text(power: Power) -> str:
+    """A power with its band, kind and source, in a fitting unit."""
     factor, unit = next(each for each in _UNITS if power.typical >= each[0] or each == _UNITS[-1])
     low, typical, high = (
         f"{value / factor:.3g}" for value in (power.low, power.typical, power.high)

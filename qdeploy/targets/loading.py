@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import overload
 
 from qdeploy.errors import QDeployError
+from qdeploy.targets.arm import ArmTarget
+from qdeploy.targets.arm_benchmark import ArmBenchmark
 from qdeploy.targets.cpu import CpuBenchmark, CpuTarget, Processors, processor_name
 from qdeploy.targets.mcu import McuTarget
 from qdeploy.targets.mcu_benchmark import McuBenchmark
@@ -57,6 +59,10 @@ def list_targets() -> tuple[Target, ...]:
 
 @overload
 def load_benchmark(target: CpuTarget) -> CpuBenchmark: ...
+
+
+@overload
+def load_benchmark(target: ArmTarget) -> ArmBenchmark: ...
 
 
 @overload

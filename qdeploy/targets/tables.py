@@ -9,7 +9,15 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from qdeploy.errors import QDeployError
 from qdeploy.registry import Registry
@@ -17,9 +25,11 @@ from qdeploy.wording import did_you_mean
 
 __all__ = [
     "FAMILIES",
+    "Batches",
     "BenchmarkDefinition",
     "Name",
     "NonNegative",
+    "Percentages",
     "Positive",
     "Power",
     "Table",
@@ -33,6 +43,37 @@ __all__ = [
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _from_one(batches: tuple[int, ...]) -> tuple[int, ...]:
+    if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
+        raise ValueError("not growing from 1")
+    return batches
+
+
+def _percentages(values: tuple[float, ...]) -> tuple[float, ...]:
+    if list(values) != sorted(set(values)) or values[0] < 0 or values[-1] > 100:
+        raise ValueError("not growing percentages")
+    return values
+
+
+Batches = Annotated[
+    tuple[int, ...],
+    Field(strict=False, description="a list of growing batch sizes that starts with 1"),
+    AfterValidator(_from_one),
+]
+"""Batch sizes of a throughput, 1 among them."""
+
+Percentages = Annotated[
+    tuple[float, ...],
+    Field(
+        strict=False,
+        min_length=1,
+        description="a list of growing percentages between 0 and 100",
+    ),
+    AfterValidator(_percentages),
+]
+"""Percentiles to report."""
 
 
 class Table(BaseModel):

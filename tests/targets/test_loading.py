@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parents[2] / "targets"
 PROCESSORS = tomllib.loads((FOLDER / "cpu" / "processors.toml").read_text())
 HEAD = 'name = "board"\nfamily = "cpu"\ndescription = "A board."\n'
 CODEGEN = '[codegen]\ntriple = "native"\ncpu = "native"\n'
+CPU = ["cpu", "x86-64-v2", "x86-64-v3"]
 POWER = '[power]\nlow = 1\ntypical = 2.5\nhigh = 4\nkind = "measured"\nsource = "meter"\n'
 
 
@@ -36,7 +37,7 @@ def codegen_of(name: str) -> Codegen:
 
 def test_the_targets_that_ship() -> None:
     names = [target.name for target in list_targets()]
-    assert names[:3] == ["cpu", "x86-64-v2", "x86-64-v3"]
+    assert [name for name in names if name in CPU] == CPU
     for target in list_targets():
         assert load_target(target.name) == target
         assert (FOLDER / target.family / f"{target.name}.toml").exists()
@@ -75,8 +76,11 @@ def test_targets_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", 'board.toml: the key \'family\' is missing, but must be "cpu" or "mcu"'),
-        ('family = "gpu"', "board.toml: the key 'family' is 'gpu', but must be \"cpu\" or \"mcu\""),
+        ("", 'board.toml: the key \'family\' is missing, but must be "arm" or "cpu" or "mcu"'),
+        (
+            'family = "gpu"',
+            'board.toml: the key \'family\' is \'gpu\', but must be "arm" or "cpu" or "mcu"',
+        ),
         ("family = [1]", "the key 'family' is [1]"),
         ("family = ", "board.toml: not valid TOML"),
         (HEAD, "the key 'codegen' is missing; it is a table with triple, cpu and features"),
