@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -14,13 +14,11 @@ from qdeploy.compiler.artifact import Artifact
 from qdeploy.compiler.families import FAMILIES, Goal, Options
 from qdeploy.compiler.manifest import MANIFEST
 from qdeploy.compiler.plan import check_supported
+from qdeploy.compiler.selection import Selection
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.progress import Progress, silent
 from qdeploy.targets import Target, load_target
-
-if TYPE_CHECKING:
-    from qdeploy.compiler.plan import Selection
 
 __all__ = ["compile_model"]
 
@@ -35,7 +33,7 @@ def compile_model(
     max_ram: int | None = None,
     toolchain: str | None = None,
     front: bool = False,
-    selection: "Selection | None" = None,
+    selection: Selection | None = None,
     overwrite: bool = False,
     samples: NDArray[Any] | None = None,
     progress: Progress = silent,

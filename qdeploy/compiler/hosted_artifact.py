@@ -1,15 +1,13 @@
 """What artifacts for an operating system have in common: C library, TVM module, plan, memory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from qdeploy.compiler.artifact import Artifact
 from qdeploy.compiler.manifest import Count, Manifest, Table
-
-if TYPE_CHECKING:
-    from qdeploy.compiler.plan import Selection
+from qdeploy.compiler.selection import Pick, Selection
 
 __all__ = [
     "ENTRY_FILE",
@@ -30,7 +28,7 @@ ENTRY_FILE = "entry.c"
 TUNING_FILE = "tuning.json"
 
 
-def keep_log(selection: "Selection | None", folder: Path) -> None:
+def keep_log(selection: Selection | None, folder: Path) -> None:
     """Put the log of a tuner into an artifact folder, where there is one."""
     if selection is not None:
         (folder / TUNING_FILE).write_text(selection.log, encoding="utf-8")
@@ -63,6 +61,11 @@ class ChoiceTable(Table):
     cycles: float
     weight_bytes: Count
     scratch_bytes: Count
+
+    @property
+    def pick(self) -> Pick:
+        """Which candidate it is."""
+        return Pick(self.form, self.tile, self.vectors)
 
 
 class PlanTable(Table):

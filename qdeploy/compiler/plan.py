@@ -8,12 +8,13 @@ count instructions exactly, or measure, brings its own way of evaluating candida
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from qdeploy.compiler.cost import count_operations
 from qdeploy.compiler.forms import FORMS
 from qdeploy.compiler.isa import InstructionSet
 from qdeploy.compiler.kernel import Form, Kernel, batch_function, block_function
+from qdeploy.compiler.selection import Pick, Selection, Use
 from qdeploy.errors import QDeployError
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
@@ -22,11 +23,8 @@ __all__ = [
     "Choice",
     "Evaluate",
     "Evaluated",
-    "Pick",
     "Plan",
     "PlannedKernels",
-    "Selection",
-    "Use",
     "candidates",
     "check_supported",
     "choose",
@@ -35,8 +33,6 @@ __all__ = [
     "make_plan",
     "worth_trying",
 ]
-
-Use = Literal["single", "batch"]
 
 _LARGEST_SCRATCH = 32 * 1024
 """Bytes of working memory that blocks of several samples may take: it lies on the stack."""
@@ -72,6 +68,11 @@ class Choice:
     weight_bytes: int
     scratch_bytes: int
 
+    @property
+    def pick(self) -> Pick:
+        """Which candidate it is."""
+        return Pick(self.form, self.tile, self.vectors)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -88,21 +89,6 @@ class Plan:
     single: Choice
     batch: Choice
     rejected: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """Which candidate of a use.
-
-    Attributes:
-        form: name of the form.
-        tile: samples computed together.
-        vectors: vectors of neurons in a block of its loop.
-    """
-
-    form: str
-    tile: int
-    vectors: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,39 +119,6 @@ class Candidate:
         if self.use == "single":
             return block_function(self.kernel, symbol)
         return batch_function(self.kernel, symbol, self.tile)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Candidates that a tuner chose.
-
-    Attributes:
-        single: for one sample.
-        batch: for many.
-        log: text of the tuner's log, which the artifact keeps.
-    """
-
-    single: Pick
-    batch: Pick
-    log: str
-
-    def among(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """The two candidates.
-
-        Args:
-            found: all candidates, in every size of block.
-
-        Raises:
-            QDeployError: one of them is not there, as with the log of another version.
-        """
-        wanted = {"single": self.single, "batch": self.batch}
-        chosen = [candidate for candidate in found if candidate.pick == wanted[candidate.use]]
-        if len(chosen) != len(wanted):
-            raise QDeployError(
-                "the tuning log names kernels that this version does not have for the network; "
-                "tune again with --tune"
-            )
-        return chosen
 
 
 Evaluated = tuple[Choice, Candidate]

@@ -29,8 +29,9 @@ from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.library_artifact import LibraryManifest
 from qdeploy.compiler.lowering import lower_to_object
 from qdeploy.compiler.manifest import common_fields, digests
-from qdeploy.compiler.plan import Selection, make_plan
+from qdeploy.compiler.plan import make_plan
 from qdeploy.compiler.processor import processor_for, runs_here
+from qdeploy.compiler.selection import Selection
 from qdeploy.compiler.verify import (
     Implementation,
     library_batch,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler.manifest import Manifest
+from qdeploy.compiler.selection import Selection
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.progress import Progress
@@ -17,7 +18,7 @@ from qdeploy.targets import Target
 if TYPE_CHECKING:
     from qdeploy.compiler.isa import InstructionSet
     from qdeploy.compiler.lowering import Processor
-    from qdeploy.compiler.plan import Evaluate, Selection
+    from qdeploy.compiler.plan import Evaluate
 
 __all__ = ["FAMILIES", "Family", "Goal", "KernelSetting", "Options"]
 
@@ -45,7 +46,7 @@ class Options:
     max_ram: int | None = None
     toolchain: str | None = None
     front: bool = False
-    selection: "Selection | None" = None
+    selection: Selection | None = None
 
     def __post_init__(self) -> None:
         goals = get_args(Goal)

@@ -1,0 +1,139 @@
+"""The tuner: its log reproduces its result, and nothing slower than the default is taken."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qdeploy import onnx
+from qdeploy.benchmark.kernel_counts import random_model
+from qdeploy.benchmark.timing import Estimate
+from qdeploy.compiler import compile_model
+from qdeploy.errors import QDeployError
+from qdeploy.targets import load_target
+from qdeploy.tuning import MEASURES, read_log, tune
+from qdeploy.tuning.measures import Measure, Weighing
+
+
+class _Staged(Weighing):
+    """Costs by the order of the candidates, and a race that goes as the test wants it."""
+
+    where = "a stage"
+
+    def __init__(self, found, race):
+        self._found = found
+        self._race = race
+
+    def costs(self):
+        return [Estimate(c, c, c) for c in np.linspace(2.0, 1.0, len(self._found))]
+
+    def ratio(self, first, second):
+        return self._race
+
+
+class _StagedMeasure(Measure):
+    name, obtained, unit = "staged", "measured", "s"
+
+    def __init__(self, race):
+        self.race = race
+
+    def suits(self, subject):
+        return True
+
+    def open(self, subject, found):
+        return _Staged(found, self.race)
+
+
+@pytest.fixture
+def staged(monkeypatch):
+    def stage(*race):
+        monkeypatch.setattr(MEASURES, "_entries", {"staged": _StagedMeasure(Estimate(*race))})
+        monkeypatch.setattr(MEASURES, "_discovered", True)
+
+    return stage
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model(20, 24)
+
+
+def test_a_faster_plan_is_taken_and_kept_with_its_log(staged, model, tmp_path):
+    staged(0.8, 0.7, 0.9)
+    log = tune(model, load_target("cpu"))
+    assert all(race.taken for race in log.races)
+    assert [race.winner for race in log.races] == [race.fastest for race in log.races]
+    artifact = compile_model(model, "cpu", tmp_path / "artifact", selection=log.selection())
+    plan = artifact.manifest.plan
+    assert [plan.single.pick, plan.batch.pick] == [r.winner for r in log.races]
+    assert read_log(artifact.tuning_log) == log
+
+
+@pytest.mark.parametrize("race", [(1.3, 1.2, 1.4), (0.98, 0.9, 1.01)])
+def test_what_is_not_faster_for_sure_is_left(staged, model, race):
+    """The search says faster, the last race says slower, or cannot tell."""
+    staged(*race)
+    log = tune(model, load_target("cpu"))
+    assert not any(race.taken for race in log.races)
+    assert [race.winner for race in log.races] == [race.default for race in log.races]
+
+
+def test_every_block_size_of_every_form_is_tried(staged, model):
+    staged(1.0, 1.0, 1.0)
+    log = tune(model, load_target("cpu"))
+    tried = {(trial.use, trial.pick) for trial in log.trials}
+    assert len(tried) == len(log.trials)
+    assert len({pick.vectors for use, pick in tried if pick.form == "pair-sums"}) > 1
+
+
+def test_this_machine_times_what_it_compiles(model, tmp_path):
+    log = tune(model, load_target("cpu"), seconds=0.01)
+    assert (log.measure, log.obtained, log.unit) == ("host", "measured", "s")
+    assert all(trial.low <= trial.cost <= trial.high for trial in log.trials)
+    single, batch = log.races
+    assert (single.use, batch.use) == ("single", "batch")
+    for race in log.races:
+        assert race.taken == (race.high < 1)
+
+
+def test_a_log_of_another_network_or_target_is_refused(staged, model):
+    staged(0.8, 0.7, 0.9)
+    log = tune(model, load_target("cpu"))
+    log.check(model, load_target("cpu"))
+    with pytest.raises(QDeployError, match="the tuning log is of another network"):
+        log.check(random_model(20, 24, seed=1), load_target("cpu"))
+    with pytest.raises(QDeployError, match=r"another target \(cpu, not x86-64-v3\)"):
+        log.check(model, load_target("x86-64-v3"))
+
+
+def test_a_log_of_another_version_names_kernels_that_are_not_there(staged, model):
+    staged(0.8, 0.7, 0.9)
+    values = json.loads(tune(model, load_target("cpu")).text())
+    values["races"][0]["fastest"]["form"] = "matrices"
+    log = type(tune(model, load_target("cpu"))).model_validate(values)
+    with pytest.raises(QDeployError, match="kernels that this version does not have"):
+        compile_model(model, "cpu", selection=log.selection())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{}", "is no tuning log .network: Field required."), ("nonsense", "is no tuning log")],
+)
+def test_broken_logs_get_one_sentence(tmp_path, text, message):
+    (tmp_path / "log.json").write_text(text)
+    with pytest.raises(QDeployError, match=message):
+        read_log(tmp_path / "log.json")
+    with pytest.raises(QDeployError, match="cannot be read"):
+        read_log(tmp_path / "missing.json")
+
+
+def test_microcontrollers_leave_nothing_to_tune(model):
+    with pytest.raises(QDeployError, match="there is nothing to tune for target 'cortex-m4'"):
+        tune(model, load_target("cortex-m4"))
+
+
+def test_the_network_of_a_log_survives_its_file(staged, model, tmp_path):
+    """The digest is of the integers: a model that was saved and loaded has the same."""
+    staged(0.8, 0.7, 0.9)
+    log = tune(model, load_target("cpu"))
+    log.check(onnx.load(onnx.save(model, tmp_path / "model.onnx")), load_target("cpu"))
