@@ -70,6 +70,9 @@ def _x86(name: str, features: str, bits: int, registers: int, **names: str) -> I
     )
 
 
+_ARM = ("aarch64", "arm64")
+
+
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
     _x86(
         "avx512-vnni",
@@ -112,7 +115,10 @@ INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
         byte_multiply="ssse3.pmadd.ub.sw.128",
     ),
     _x86("sse2", "sse2", 128, 16, pair_multiply="sse2.pmadd.wd"),
-    InstructionSet("vector128", ("x86_64", "aarch64", "arm64"), frozenset(), 128, 16),
+    InstructionSet("neon-i8mm", _ARM, frozenset({"dotprod", "i8mm"}), 128, 32),
+    InstructionSet("neon-dotprod", _ARM, frozenset({"dotprod"}), 128, 32),
+    InstructionSet("neon", _ARM, frozenset(), 128, 32),
+    InstructionSet("vector128", ("x86_64",), frozenset(), 128, 16),
     InstructionSet("scalar", (), frozenset(), 32, 8),
 )
 """In order of preference."""

@@ -143,7 +143,7 @@ def test_large_weights_leave_the_saturating_instruction(network):
 def test_kernels_compile_for_generic_arm(network, tmp_path):
     processor = Processor("aarch64-unknown-linux-gnu", "generic")
     isa = best_instruction_set(processor.architecture, processor.features)
-    assert isa.name == "vector128"
+    assert isa.name == "neon"
     subject = network(30, 40, 2)
     functions = {
         name: batch_function(FORMS[name].kernel(subject, isa), name, 2) for name in FORMS.names()
@@ -169,7 +169,9 @@ def test_kernels_compile_for_generic_arm(network, tmp_path):
         ("x86_64", {"sse2", "ssse3", "avx2"}, "avx2"),
         ("x86_64", {"sse2", "ssse3"}, "ssse3"),
         ("x86_64", {"sse2"}, "sse2"),
-        ("aarch64", {"neon"}, "vector128"),
+        ("aarch64", {"neon", "dotprod", "i8mm"}, "neon-i8mm"),
+        ("aarch64", {"neon", "dotprod"}, "neon-dotprod"),
+        ("aarch64", {"neon"}, "neon"),
         ("thumbv6m", set(), "scalar"),
     ],
 )
