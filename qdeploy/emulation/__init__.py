@@ -1,13 +1,18 @@
-"""In-process emulation of microcontrollers: calls, exact counts, and estimates of cycles."""
+"""In-process emulation: calls of functions, exact counts, and estimates of cycles."""
 
+from qdeploy.emulation.block_counts import BlockCounts, BlockRuns
 from qdeploy.emulation.counting import Counts
 from qdeploy.emulation.cycles import core_cycles, cycles, flash_cycles
 from qdeploy.emulation.libraries import check_libraries
+from qdeploy.emulation.library_machine import LibraryMachine
 from qdeploy.emulation.machine import Machine
 from qdeploy.emulation.reads import Reads
 
 __all__ = [
+    "BlockCounts",
+    "BlockRuns",
     "Counts",
+    "LibraryMachine",
     "Machine",
     "Reads",
     "check_libraries",

@@ -1,4 +1,4 @@
-"""What a call reads of the flash, line by line: the part that a cache would not hold.
+"""What a call reads of slow memory, line by line: the part that a cache would not hold.
 
 The cache is fully associative with least recently used replacement; the call is one of many equal
 ones, so what the last one left in the cache is still there.
@@ -16,15 +16,19 @@ LINE = 16
 
 
 class Reads:
-    """The lines that one of many equal calls reads of the flash.
+    """The lines that one of many equal calls reads.
 
     Args:
         starts: (n,) first addresses of the reads, in order.
         sizes: (n,) their bytes.
+        line: bytes of a line.
     """
 
-    def __init__(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        first, last = starts // LINE, (starts + sizes - 1) // LINE
+    def __init__(
+        self, starts: NDArray[np.int64], sizes: NDArray[np.int64], line: int = LINE
+    ) -> None:
+        self.line = line
+        first, last = starts // line, (starts + sizes - 1) // line
         lengths = last - first + 1
         # Every line of every read: the first line of each read, and on to its last.
         offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -36,7 +40,7 @@ class Reads:
     @property
     def footprint(self) -> int:
         """Bytes of all lines that are read at all."""
-        return int(np.unique(self._trace).size) * LINE
+        return int(np.unique(self._trace).size) * self.line
 
     def misses(self, cache: int) -> tuple[int, int]:
         """Lines that a cache does not hold, and those of them that no prefetch has.
@@ -49,7 +53,7 @@ class Reads:
         """
         if cache >= self.footprint:
             return 0, 0
-        lines = max(cache // LINE, 1)
+        lines = max(cache // self.line, 1)
         if lines not in self._missed:
             self._missed[lines] = self._misses(lines)
         return self._missed[lines]

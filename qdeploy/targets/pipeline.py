@@ -46,26 +46,30 @@ class Pipe(Table):
 class PipelineClasses(Table):
     """The classes of AArch64 instructions that run alike; None where the core has none such.
 
-    Vectors are of 64 or 128 bits, scalars in vector registers count as vectors.
+    Vectors are of 64 or 128 bits, scalars in vector registers count as vectors. Figures of
+    instructions of "several" are for each vector.
 
     Attributes:
         alu: additions, logic, moves, comparisons, selects, shifts, bit fields that are extracted.
-        alu_shift: additions and logic with an operand that is shifted or extended; bit fields that
-            are inserted.
+        alu_scaled: additions of an operand that is shifted left by up to 4, logic with a shift.
+        alu_shift: other additions of an operand that is shifted or extended; bit fields that are
+            inserted.
         multiply: products of 32 bits, or 32 by 32 to 64, added to something or not.
         multiply_wide: products of 64 bits, and their high halves.
         divide: divisions.
         branch: branches with and without a condition, calls.
         indirect: branches to an address in a register, returns.
-        load: loads of integer registers, one or (LDP) two.
-        store: stores of integer registers, one or two.
+        load: loads of one integer register.
+        load_pair: loads of two.
+        store: stores of one integer register.
+        store_pair: stores of two.
         system: barriers, hints, special registers, prefetches.
         vector_load: loads of one vector.
         vector_load_pair: LDP of two vectors.
-        vector_load_many: LD1 to LD4 of several vectors, or that spread an element (LD1R).
+        vector_load_many: LD1 to LD4 of several vectors or elements.
         vector_store: stores of one vector.
         vector_store_pair: STP of two vectors.
-        vector_store_many: ST1 to ST4 of several vectors or of one element.
+        vector_store_many: ST1 to ST4 of several vectors or elements.
         vector_alu: additions, logic, comparisons, minima, halving, saturation, bit counts.
         vector_shift: shifts, widening moves, narrowing.
         vector_accumulate: pairwise sums or differences that are added to something (SADALP, SABA).
@@ -87,6 +91,7 @@ class PipelineClasses(Table):
     """
 
     alu: Pipe = Field(description=_PIPE)
+    alu_scaled: Pipe = Field(description=_PIPE)
     alu_shift: Pipe = Field(description=_PIPE)
     multiply: Pipe = Field(description=_PIPE)
     multiply_wide: Pipe = Field(description=_PIPE)
@@ -94,7 +99,9 @@ class PipelineClasses(Table):
     branch: Pipe = Field(description=_PIPE)
     indirect: Pipe = Field(description=_PIPE)
     load: Pipe = Field(description=_PIPE)
+    load_pair: Pipe = Field(description=_PIPE)
     store: Pipe = Field(description=_PIPE)
+    store_pair: Pipe = Field(description=_PIPE)
     system: Pipe = Field(description=_PIPE)
     vector_load: Pipe = Field(description=_PIPE)
     vector_load_pair: Pipe = Field(description=_PIPE)
