@@ -15,6 +15,7 @@ from pydantic import Field
 
 from qdeploy.errors import QDeployError
 from qdeploy.targets.cores import CompilerCore
+from qdeploy.targets.pipeline import Pipeline
 from qdeploy.targets.tables import Positive, Table, folder, read_table
 from qdeploy.wording import did_you_mean
 
@@ -59,6 +60,7 @@ class ArmCore(CompilerCore):
         first_level_kibibytes: first-level cache for data, of each core.
         second_level_kibibytes: second-level cache, which some processors share among cores.
         caches_source: where both come from.
+        pipeline: what its instructions cost.
     """
 
     architecture: Literal["aarch64"] = Field(description='"aarch64"')
@@ -72,6 +74,9 @@ class ArmCore(CompilerCore):
     first_level_kibibytes: Positive = Field(description="a positive number of kibibytes")
     second_level_kibibytes: Positive = Field(description="a positive number of kibibytes")
     caches_source: str = Field(min_length=1, description="the documents, in words")
+    pipeline: Pipeline | None = Field(
+        default=None, description="a table with units, width, window, classes, band and source"
+    )
 
 
 @cache
@@ -143,15 +148,17 @@ def _with_extensions(core: ArmCore, extensions: tuple[ArmExtension, ...]) -> Arm
     if extensions == core.extensions:
         return core
     signed = [("+" if name in extensions else "-") + name for name in _FLAGS]
-    zig = "".join(signed)
     # GCC writes "no" where LLVM and zig write a minus.
-    gcc = "".join(f"+{'' if sign[0] == '+' else 'no'}{sign[1:]}" for sign in signed)
+    ending = "".join(f"+{'' if sign[0] == '+' else 'no'}{sign[1:]}" for sign in signed)
+    gcc = core.gcc and tuple(
+        flag + ending if flag.startswith(("-mcpu=", "-march=")) else flag for flag in core.gcc
+    )
     return core.model_copy(
         update={
             "extensions": extensions,
             "features": (*core.features, *signed),
-            "zig_cpu": core.zig_cpu + zig,
-            "gcc": core.gcc and (*core.gcc[:-1], core.gcc[-1] + gcc),
+            "zig_cpu": core.zig_cpu + "".join(signed),
+            "gcc": gcc,
             "qemu_cpu": "max",
         }
     )

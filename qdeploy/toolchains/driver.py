@@ -3,22 +3,21 @@
 import os
 import re
 import subprocess
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
 from qdeploy.errors import QDeployError
-from qdeploy.targets import Core
+from qdeploy.targets import CompilerCore
 
-__all__ = ["Driver"]
+__all__ = ["CoreT", "Driver"]
 
 _COMMON = (
-    "-std=c99",
     "-Wall",
     "-Wextra",
-    "-ffreestanding",
     # One section a function and object, so that the linker can leave out what is not reached.
     "-ffunction-sections",
     "-fdata-sections",
@@ -36,15 +35,20 @@ _OVERFLOW = re.compile(r"region [`'](\w+)'(?:[^\n]*? overflowed by (\d+) bytes)?
 _MEMORIES = {"FLASH": "the flash", "RAM": "the RAM"}
 _UNDEFINED = re.compile(r"undefined (?:symbol|reference to)[: ]+[`']?([\w.$]+)")
 
+CoreT = TypeVar("CoreT", bound=CompilerCore)
 
-class Driver(ABC):
+
+class Driver(ABC, Generic[CoreT]):
     """A compiler whose driver takes GCC's options. A kind says how it is called for a core."""
 
     name: str
     title: str
 
+    language: ClassVar[tuple[str, ...]]
+    """Flags that choose the language and the C library, or that there is none."""
+
     @abstractmethod
-    def obstacle(self, core: Core) -> str | None:
+    def obstacle(self, core: CoreT) -> str | None:
         """Why it cannot be used here for a core; None when it can."""
 
     @abstractmethod
@@ -52,20 +56,29 @@ class Driver(ABC):
         """Version of the compiler."""
 
     @abstractmethod
-    def _driver(self, core: Core) -> list[str]:
+    def _driver(self, core: CoreT) -> list[str]:
         """The command with the flags that choose the core."""
 
     @abstractmethod
     def _archiver(self) -> list[str]:
         """The command of an ``ar``."""
 
+    @abstractmethod
+    def _helpers(self) -> list[str]:
+        """Flags that link the compiler's helper functions."""
+
     def _environment(self) -> dict[str, str]:
         """Environment of the compiler's processes."""
         return dict(os.environ)
 
+    @contextmanager
+    def _headers(self) -> Iterator[list[str]]:
+        """Flags of header folders that are there while a compilation runs."""
+        yield []
+
     def compile(
         self,
-        core: Core,
+        core: CoreT,
         sources: Sequence[Path],
         folder: Path,
         *,
@@ -80,18 +93,15 @@ class Driver(ABC):
         if len(set(stems)) != len(stems):
             raise ValueError(f"two sources would give one object: {', '.join(sorted(stems))}")
         folder.mkdir(parents=True, exist_ok=True)
-        common = [*self._driver(core), *_COMMON, optimize]
+        common = [*self._driver(core), *self.language, *_COMMON, optimize]
         common += [f"-I{path}" for path in include]
         common += [f"-D{name}={text}" for name, text in (defines or {}).items()]
-        with tempfile.TemporaryDirectory(prefix="qdeploy-") as empty:
-            # Generated C asks for math.h even where it uses none of it; freestanding has no such
-            # header. An empty one, looked at last, satisfies it.
-            (Path(empty) / "math.h").touch()
+        with self._headers() as headers:
 
             def compile_one(source: Path) -> Path:
                 output = folder / f"{source.stem}.o"
                 self._run(
-                    [*common, "-idirafter", empty, *flags, "-c", source, "-o", output],
+                    [*common, *headers, *flags, "-c", source, "-o", output],
                     f"compile {source.name} for {core.name}",
                 )
                 return output
@@ -106,42 +116,13 @@ class Driver(ABC):
         output.unlink(missing_ok=True)
         self._run([*self._archiver(), "rcsD", output, *objects], f"write the library {output.name}")
 
-    def link(
-        self,
-        core: Core,
-        objects: Sequence[Path],
-        script: Path,
-        output: Path,
-        *,
-        entry: str,
-        flags: Sequence[str] = (),
-    ) -> None:
-        """Link objects and archives, see `qdeploy.toolchains.Toolchain.link`."""
+    def _link(self, core: CoreT, command: Sequence[str | Path], output: Path) -> None:
+        """Run a command that ends in a linked file, once the compiler is known to be there."""
         self._require(core)
         output.parent.mkdir(parents=True, exist_ok=True)
-        command: list[str | Path] = [
-            *self._driver(core),
-            "-O2",
-            "-nostdlib",
-            "-static",
-            "-T",
-            script,
-            f"-Wl,-e,{entry}",
-            "-Wl,--gc-sections",
-            "-Wl,--build-id=none",
-            *flags,
-            *objects,
-            *self._helpers(),
-            "-o",
-            output,
-        ]
-        self._run(command, f"link {output.name} for {core.name}")
+        self._run([*command, "-o", output], f"link {output.name} for {core.name}")
 
-    @abstractmethod
-    def _helpers(self) -> list[str]:
-        """Flags that link the compiler's helper functions."""
-
-    def _require(self, core: Core) -> None:
+    def _require(self, core: CoreT) -> None:
         if obstacle := self.obstacle(core):
             raise QDeployError(obstacle)
 

@@ -7,7 +7,7 @@ from functools import cache
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Core
 from qdeploy.toolchains import TOOLCHAINS
-from qdeploy.toolchains.driver import Driver
+from qdeploy.toolchains.bare_metal import BareMetalDriver
 
 __all__ = ["GccToolchain"]
 
@@ -18,7 +18,7 @@ _PREFIXES = {
 """Names of the cross compilers that code for an architecture, without the tool's own name."""
 
 
-class GccToolchain(Driver):
+class GccToolchain(BareMetalDriver):
     """The first cross compiler on the path that has the core."""
 
     name = "gcc"

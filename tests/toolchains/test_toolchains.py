@@ -11,7 +11,7 @@ from qdeploy.emulation import Machine
 from qdeploy.errors import QDeployError
 from qdeploy.firmware import link_plain, symbols
 from qdeploy.targets import Region, list_cores, load_core
-from qdeploy.toolchains import TOOLCHAINS, zig
+from qdeploy.toolchains import TOOLCHAINS, zig_driver
 
 FLASH = Region(origin=0x0800_4000, kibibytes=64)
 RAM = Region(origin=0x2000_0000, kibibytes=16)
@@ -202,12 +202,12 @@ def test_zig_works_where_nothing_can_be_kept(tmp_path, monkeypatch):
     usable(TOOLCHAINS["zig"], core)
     (tmp_path / "file").touch()
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "file"))
-    zig._cache.cache_clear()
+    zig_driver._cache.cache_clear()
     try:
         TOOLCHAINS["zig"].compile(core, [write(tmp_path, "int f;\n")], tmp_path)
-        assert "qdeploy-zig-" in str(zig._cache())
+        assert "qdeploy-zig-" in str(zig_driver._cache())
     finally:
-        zig._cache.cache_clear()
+        zig_driver._cache.cache_clear()
 
 
 ARITHMETIC = """
