@@ -5,15 +5,12 @@ energy from cycles, the clock and the power of the board; each carries the bands
 rests on. Where the target states no power there is no energy, and the notes say why.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
-
+from qdeploy.benchmark.bands import mean, product, scaled, spread, watts
 from qdeploy.benchmark.battery import battery_life
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.mcu.execution import Execution
 from qdeploy.benchmark.timing import Estimate
-from qdeploy.targets import Battery, McuTarget, Power, load_core
+from qdeploy.targets import Battery, McuTarget, load_core
 
 __all__ = ["COMPARED", "Costs"]
 
@@ -78,15 +75,15 @@ class Costs:
 
     def _counts(self, execution: Execution) -> None:
         name, counts = execution.subject.name, execution.counts
-        totals = np.array([each.instructions for each in counts], dtype=np.float64)
+        totals = [each.instructions for each in counts]
         note = f"mean of {len(counts)} rows; interval: fewest and most of them"
-        self._sheet.add(name, "instructions", _spread(totals), note, batch=1, obtained="emulated")
+        self._sheet.add(name, "instructions", spread(totals), note, batch=1, obtained="emulated")
         for kind in dict.fromkeys(kind for each in counts for kind in each.classes):
-            amounts = np.array([each.classes.get(kind, 0) for each in counts], dtype=np.float64)
+            amounts = [each.classes.get(kind, 0) for each in counts]
             self._sheet.add(
                 name,
                 f"instructions_{kind}",
-                _spread(amounts),
+                spread(amounts),
                 note,
                 batch=1,
                 obtained="emulated",
@@ -94,22 +91,20 @@ class Costs:
 
     def _times(self, execution: Execution) -> None:
         name, target = execution.subject.name, self._target
-        cycles = _mean(execution.cycles)
+        cycles = mean(execution.cycles)
         rows = f"mean of {len(execution.cycles)} rows"
         model = f"instructions by class x cycle model of {self._core.name}{self._flash()}"
         note = f"{rows}; {model}; band: {self._core.cycles.band.basis}"
         self._sheet.add(name, "cycles", cycles, note, batch=1, obtained="estimated")
         hertz = target.clock_megahertz * 1e6
-        seconds = _scaled(cycles, 1 / hertz)
+        seconds = scaled(cycles, 1 / hertz)
         note = f"estimated cycles / {target.clock_megahertz:g} MHz; band of the cycles"
         self._sheet.add(name, "latency", seconds, note, batch=1, obtained="estimated")
         power = target.stated_power
         if power is None:
             return
-        joules = Estimate(
-            seconds.value * power.typical, seconds.low * power.low, seconds.high * power.high
-        )
-        note = f"estimated latency x power of the board {_watts(power)}; both bands"
+        joules = product(seconds, power)
+        note = f"estimated latency x power of the board {watts(power)}; both bands"
         self._sheet.add(name, "energy", joules, note, batch=1, obtained="estimated")
         self._life(name, joules, seconds)
 
@@ -132,7 +127,7 @@ class Costs:
         )
         note = (
             f"{battery.description}, an inference every {1 / battery.rate:g} s; estimated energy; "
-            f"between inferences {_watts(sleep)}; the capacity is taken as stated"
+            f"between inferences {watts(sleep)}; the capacity is taken as stated"
         )
         self._sheet.add(name, "battery_life", life.seconds, note, batch=1, obtained="estimated")
 
@@ -154,31 +149,3 @@ def _missing_powers(target: McuTarget) -> dict[str, str]:
             "a table sleep_power in its file states one"
         }
     return {}
-
-
-def _watts(power: Power) -> str:
-    def text(watts: float) -> str:
-        return f"{watts * 1e3:.3g}"
-
-    return (
-        f"{text(power.typical)} mW ({text(power.low)} … {text(power.high)}, {power.kind}: "
-        f"{power.source})"
-    )
-
-
-def _spread(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Estimate:
-    """Mean, fewest, most."""
-    low, high = float(values.min()), float(values.max())
-    return Estimate(min(max(float(values.mean()), low), high), low, high)
-
-
-def _mean(estimates: Sequence[Estimate]) -> Estimate:
-    return Estimate(
-        float(np.mean([each.value for each in estimates])),
-        float(np.mean([each.low for each in estimates])),
-        float(np.mean([each.high for each in estimates])),
-    )
-
-
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    return Estimate(estimate.value * factor, estimate.low * factor, estimate.high * factor)

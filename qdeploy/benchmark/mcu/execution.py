@@ -5,7 +5,6 @@ target; of two levels of optimisation, everybody gets the one that suits better.
 implementation computes is compared with what it should before anything is counted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.benchmark.peers_mcu import McuSubject
+from qdeploy.benchmark.rows import Rows, check_outputs, inputs_of
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.emulation import Counts, Machine
 from qdeploy.emulation.cycles import cycles
-from qdeploy.errors import QDeployError
 from qdeploy.firmware import Image, link_plain
 from qdeploy.targets import McuTarget, load_core
 from qdeploy.toolchains import Toolchain
@@ -25,28 +24,13 @@ from qdeploy.toolchains import Toolchain
 if TYPE_CHECKING:
     from qdeploy.compiler.families import Goal
 
-__all__ = ["Execution", "Rows", "execute"]
+__all__ = ["Execution", "execute"]
 
 ALIGNMENT = 8
 """Of the input and of the scores."""
 
 LEVELS = ("-O2", "-Os")
 """Optimisation of the C compiler: those that the model's own C is compiled at."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What implementations run on.
-
-    Attributes:
-        features: raw features (n, D), or None where inputs are random.
-        inputs: the same as int8 inputs (n, d) of the model.
-        counted: numbers of the rows whose instructions are counted.
-    """
-
-    features: NDArray[np.float64] | None
-    inputs: NDArray[np.int8]
-    counted: Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +97,7 @@ def execute(
             it computes something else than it should.
     """
     core = load_core(target.core)
-    x = _inputs(subject, rows)
+    x = inputs_of(subject, rows)
     sources = subject.write(folder / "sources")
 
     def build(level: str) -> "_Call":
@@ -135,7 +119,7 @@ def execute(
     calls = [build(level) for level in (LEVELS if sources else LEVELS[:1])]
     call = min(calls, key=cost) if len(calls) > 1 else calls[0]
     outputs = np.stack([call.run(row) for row in x])
-    _compare(subject, x, outputs, rows)
+    check_outputs(subject, x, outputs, rows)
     counts = tuple(call.count(x[number]) for number in rows.counted)
     return Execution(
         subject=subject,
@@ -172,33 +156,3 @@ class _Call:
         """Counts of one row."""
         self._machine.write(self._input, row.tobytes())
         return self._machine.count(self._subject.entry, self._input, self._output)
-
-
-def _inputs(subject: McuSubject, rows: Rows) -> NDArray[Any]:
-    if rows.features is not None:
-        x = subject.encode(rows.features)
-    elif subject.input_dtype == np.int8:
-        x = rows.inputs
-    else:
-        raise QDeployError(f"{subject.name} needs rows of features")
-    return np.ascontiguousarray(x, dtype=subject.input_dtype)
-
-
-def _compare(subject: McuSubject, x: NDArray[Any], outputs: NDArray[Any], rows: Rows) -> None:
-    """Every output bit where the meaning is exact, else every prediction."""
-    if subject.expected is not None:
-        wrong = (outputs != subject.expected(x)).any(axis=1)
-    elif subject.reference is not None and rows.features is not None:
-        should, does = subject.reference(rows.features), subject.decode(outputs)
-        if np.issubdtype(should.dtype, np.floating):
-            wrong = ~np.isclose(does, should, rtol=1e-3, atol=1e-3 * float(np.std(should)))
-        else:
-            wrong = does != should
-        wrong = wrong.reshape(len(x), -1).any(axis=1)
-    else:
-        return
-    if wrong.any():
-        raise QDeployError(
-            f"{subject.name} computes something else than it should for {int(wrong.sum())} of "
-            f"{len(x)} rows in the emulator, so its figures would mean nothing; please report this"
-        )

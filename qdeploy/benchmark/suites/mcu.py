@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from qdeploy.benchmark.comparison import compare_figures
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.machine import MachineFact, describe_versions
-from qdeploy.benchmark.mcu.execution import LEVELS, Execution, Rows, execute
+from qdeploy.benchmark.mcu.execution import LEVELS, Execution, execute
 from qdeploy.benchmark.metering import find_instrument
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.peers_mcu import MCU_PEERS, McuSubject
 from qdeploy.benchmark.quality import quality
 from qdeploy.benchmark.results import BenchmarkReport
+from qdeploy.benchmark.rows import Rows, make_context, make_rows
 from qdeploy.benchmark.suites import OWN, SUITES, Duty, Request, Suite, compiled, now
+from qdeploy.benchmark.taking_part import take_part
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.targets import Battery, McuTarget, load_benchmark, load_core
@@ -63,7 +65,7 @@ class McuSuite(Suite):
                 instrument that was asked for.
         """
         from qdeploy.benchmark.mcu.costs import COMPARED, Costs
-        from qdeploy.benchmark.mcu.own import make_context, make_rows, own_subject
+        from qdeploy.benchmark.mcu.own import own_subject
 
         target, progress = request.target, request.progress
         assert isinstance(target, McuTarget), "the registry goes by the family"
@@ -176,25 +178,14 @@ class _Run:
     def peers(
         self, names: Sequence[str], insist: bool, progress: Progress
     ) -> tuple[list[Execution], dict[str, str]]:
-        """Peers that can take part; and why others cannot.
-
-        A peer that does not fit the target or fails its own check sits out, unless it was named.
-        """
-        executions, skipped = [], {}
-        for done, name in enumerate(names):
-            progress(ProgressEvent(f"emulating {name}", done + 1, 1 + len(names)))
-            peer = MCU_PEERS[name]
-            reason = peer.obstacle(self._context)
-            if reason is None:
-                try:
-                    executions.append(self.execute(peer.prepare(self._context)))
-                except QDeployError as error:
-                    reason = str(error)
-            if reason is not None:
-                if insist:
-                    raise QDeployError(f"{name} cannot be benchmarked here: {reason}")
-                skipped[name] = reason
-        return executions, skipped
+        """Peers that can take part; and why others cannot."""
+        return take_part(
+            names,
+            lambda name: MCU_PEERS[name].obstacle(self._context),
+            lambda name: self.execute(MCU_PEERS[name].prepare(self._context)),
+            insist,
+            progress,
+        )
 
 
 def _toolchain(name: str, target: McuTarget) -> Toolchain:

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from qdeploy.benchmark.mcu.execution import LEVELS, Rows, execute
+from qdeploy.benchmark.mcu.execution import LEVELS, execute
 from qdeploy.benchmark.peers_mcu import McuSubject
+from qdeploy.benchmark.rows import Rows
 from qdeploy.errors import QDeployError
 from qdeploy.targets import Region, load_target
 from qdeploy.toolchains import TOOLCHAINS
