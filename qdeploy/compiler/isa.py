@@ -26,6 +26,7 @@ class InstructionSet:
         pair_multiply: intrinsic Σ₂ int16·int16 in int32 lanes, or None.
         byte_accumulate: intrinsic acc + Σ₄ uint8·int8 in int32 lanes without saturation, or None.
         byte_multiply: intrinsic Σ₂ uint8·int8 in int16 lanes, saturating, or None.
+        table_lookup: intrinsic that reads 16 bytes of a register at 16 indices, or None.
     """
 
     name: str
@@ -37,6 +38,7 @@ class InstructionSet:
     pair_multiply: str | None = None
     byte_accumulate: str | None = None
     byte_multiply: str | None = None
+    table_lookup: str | None = None
 
     @property
     def lanes(self) -> int:
@@ -71,6 +73,7 @@ def _x86(name: str, features: str, bits: int, registers: int, **names: str) -> I
 
 
 _ARM = ("aarch64", "arm64")
+_TABLE_LOOKUP = "llvm.aarch64.neon.tbl1.v16i8"
 
 
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
@@ -115,9 +118,13 @@ INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
         byte_multiply="ssse3.pmadd.ub.sw.128",
     ),
     _x86("sse2", "sse2", 128, 16, pair_multiply="sse2.pmadd.wd"),
-    InstructionSet("neon-i8mm", _ARM, frozenset({"dotprod", "i8mm"}), 128, 32),
-    InstructionSet("neon-dotprod", _ARM, frozenset({"dotprod"}), 128, 32),
-    InstructionSet("neon", _ARM, frozenset(), 128, 32),
+    InstructionSet(
+        "neon-i8mm", _ARM, frozenset({"dotprod", "i8mm"}), 128, 32, table_lookup=_TABLE_LOOKUP
+    ),
+    InstructionSet(
+        "neon-dotprod", _ARM, frozenset({"dotprod"}), 128, 32, table_lookup=_TABLE_LOOKUP
+    ),
+    InstructionSet("neon", _ARM, frozenset(), 128, 32, table_lookup=_TABLE_LOOKUP),
     InstructionSet("vector128", ("x86_64",), frozenset(), 128, 16),
     InstructionSet("scalar", (), frozenset(), 32, 8),
 )
