@@ -46,6 +46,12 @@ TOOLS = (
         "a second compiler for microcontrollers",
         "Debian: gcc-arm-none-eabi",
     ),
+    Tool(
+        "aarch64-linux-gnu-gcc",
+        "--version",
+        "a second compiler for 64-bit ARM with Linux",
+        "Debian: gcc-aarch64-linux-gnu",
+    ),
 )
 
 

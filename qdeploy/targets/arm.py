@@ -32,7 +32,8 @@ class ArmTarget(Target):
         processors: cores of the machine; None only where the core is native.
         idle_power: of the whole board while nothing runs on it.
         loaded_power: of the whole board with all cores busy.
-        core_power: of one busy core alone, where a program is one of many on a server.
+        busy_power: with one core busy, where it is stated as such; on a server, where a program is
+            one of many, the share of that core.
         notes: what a user must know of the figures, such as why one is not there.
     """
 
@@ -46,7 +47,7 @@ class ArmTarget(Target):
     )
     idle_power: Power | None = Field(default=None, description=_POWER)
     loaded_power: Power | None = Field(default=None, description=_POWER)
-    core_power: Power | None = Field(default=None, description=_POWER)
+    busy_power: Power | None = Field(default=None, description=_POWER)
     notes: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="a list of sentences"
     )
@@ -64,11 +65,12 @@ class ArmTarget(Target):
     def stated_power(self) -> Power | None:
         """Power of the board with one busy core: idle, and a core's share of what load adds.
 
-        The band goes from the idle board to the fully loaded one. On a server it is `core_power`.
+        The band goes from the idle board to the fully loaded one. Where `busy_power` is stated, it
+        is that.
         """
         idle, loaded, cores = self.idle_power, self.loaded_power, self.processors
         if idle is None or loaded is None or cores is None:
-            return self.core_power
+            return self.busy_power
         return Power(
             low=idle.low,
             typical=idle.typical + (loaded.typical - idle.typical) / cores,
@@ -103,8 +105,8 @@ class ArmTarget(Target):
         if (self.idle_power is None) != (self.loaded_power is None):
             raise ValueError("idle_power and loaded_power must be there together, or neither")
         if self.idle_power is not None and self.loaded_power is not None:
-            if self.core_power is not None:
-                raise ValueError("core_power must not be there beside idle_power and loaded_power")
+            if self.busy_power is not None:
+                raise ValueError("busy_power must not be there beside idle_power and loaded_power")
             if self.processors is None:
                 raise ValueError("idle_power and loaded_power need processors")
             if self.idle_power.typical > self.loaded_power.typical:

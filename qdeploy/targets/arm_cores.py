@@ -56,7 +56,7 @@ class ArmCore(CompilerCore):
     Attributes:
         extensions: what kernels may use beyond NEON; the processor and features of LLVM have them.
         qemu_cpu: ``-cpu`` of ``qemu-aarch64``; it has all the extensions, and may have more.
-        parts: how it tells its name.
+        parts: how it tells its name (numbers of arch/arm64/include/asm/cputype.h in Linux).
         first_level_kibibytes: first-level cache for data, of each core.
         second_level_kibibytes: second-level cache, which some processors share among cores.
         caches_source: where both come from.

@@ -10,23 +10,25 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from qdeploy.targets.cycles import CycleBand
-from qdeploy.targets.tables import NonNegative, Positive, Table
+from qdeploy.targets.tables import Positive, Table
 
 __all__ = ["PIPELINE_CLASSES", "Pipe", "Pipeline", "PipelineClasses"]
 
 _PIPE = "a table with units and latency"
 _WHERE_IT_EXISTS = "a table with units and latency, for cores that have such instructions"
-_CYCLES = "a number of cycles, 0 or more"
+_CYCLES = "a whole number of cycles, 0 or more"
 
 Units = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(gt=0)]
+Cycles = Annotated[int, Field(ge=0)]
 
 
 class Pipe(Table):
     """How instructions of one class run.
 
     Attributes:
-        units: kinds of units, any of which takes the instruction.
+        units: kinds of units, any of which takes the instruction; where several are free, the
+            first.
         also: kinds of units, any of which it needs besides, as stores their data; empty for none.
         cycles: for which it occupies each of the two.
         latency: cycles until an instruction that uses the result can start.
@@ -37,9 +39,9 @@ class Pipe(Table):
 
     units: Units = Field(min_length=1, description="a list of names of units")
     also: Units = Field(default=(), description="a list of names of units")
-    cycles: Positive = Field(default=1.0, description="a positive number of cycles")
-    latency: NonNegative = Field(description=_CYCLES)
-    accumulate: NonNegative | None = Field(default=None, description=_CYCLES)
+    cycles: Count = Field(default=1, description="a positive whole number of cycles")
+    latency: Cycles = Field(description=_CYCLES)
+    accumulate: Cycles | None = Field(default=None, description=_CYCLES)
     slots: Count = Field(default=1, description="a positive whole number")
 
 
@@ -74,8 +76,10 @@ class PipelineClasses(Table):
         vector_shift: shifts, widening moves, narrowing.
         vector_accumulate: pairwise sums or differences that are added to something (SADALP, SABA).
         vector_reduce: sums and extremes over a whole vector.
-        vector_multiply: integer products, widening or not.
-        vector_multiply_add: integer products that are added.
+        vector_multiply: integer products as wide as their operands, of 128 bits.
+        vector_multiply_long: integer products twice as wide.
+        vector_multiply_add: integer products that are added, of 128 bits.
+        vector_multiply_add_long: integer products twice as wide that are added.
         vector_dot: dot products of four bytes (SDOT, UDOT, USDOT).
         vector_matrix: products of matrices of bytes (SMMLA, UMMLA, USMMLA).
         vector_permute: copies, EXT, ZIP, UZP, TRN, REV, elements moved between vectors.
@@ -114,7 +118,9 @@ class PipelineClasses(Table):
     vector_accumulate: Pipe = Field(description=_PIPE)
     vector_reduce: Pipe = Field(description=_PIPE)
     vector_multiply: Pipe = Field(description=_PIPE)
+    vector_multiply_long: Pipe = Field(description=_PIPE)
     vector_multiply_add: Pipe = Field(description=_PIPE)
+    vector_multiply_add_long: Pipe = Field(description=_PIPE)
     vector_dot: Pipe | None = Field(default=None, description=_WHERE_IT_EXISTS)
     vector_matrix: Pipe | None = Field(default=None, description=_WHERE_IT_EXISTS)
     vector_permute: Pipe = Field(description=_PIPE)
@@ -141,7 +147,7 @@ class Pipeline(Table):
             what it uses ("out-of-order").
         dispatch: instructions that can start (in order) or be dispatched (out of order) a cycle.
         window: instructions between dispatch and retirement at most; None for cores in order.
-        taken_branch: cycles that a taken branch keeps the instructions behind it, predicted or not.
+        taken_branch: cycles from a taken branch to the instructions behind it, predicted or not.
         mispredict: cycles from a mispredicted branch's execution to the right instructions.
         history: blocks by whose order the predictor tells cases of a branch apart.
         address_use: what the result of integer arithmetic takes longer to reach an address.
@@ -157,10 +163,10 @@ class Pipeline(Table):
     window: Count | None = Field(
         default=None, description="a positive whole number of instructions in flight"
     )
-    taken_branch: NonNegative = Field(description=_CYCLES)
-    mispredict: NonNegative = Field(description=_CYCLES)
+    taken_branch: Cycles = Field(description=_CYCLES)
+    mispredict: Cycles = Field(description=_CYCLES)
     history: Count = Field(description="a positive whole number of blocks")
-    address_use: NonNegative = Field(default=0.0, description=_CYCLES)
+    address_use: Cycles = Field(default=0, description=_CYCLES)
     second_level_bytes: Positive = Field(description="a positive number of bytes a cycle")
     units: dict[str, Count] = Field(
         min_length=1, description="a table of positive whole numbers, by kind of unit"
