@@ -6,6 +6,7 @@ from qdeploy.emulation.cycles import core_cycles, cycles, flash_cycles
 from qdeploy.emulation.libraries import check_libraries
 from qdeploy.emulation.library_machine import LibraryMachine
 from qdeploy.emulation.machine import Machine
+from qdeploy.emulation.pipeline import PipelineCycles, cycles_by_cause, pipeline_cycles
 from qdeploy.emulation.reads import Reads
 
 __all__ = [
@@ -14,9 +15,12 @@ __all__ = [
     "Counts",
     "LibraryMachine",
     "Machine",
+    "PipelineCycles",
     "Reads",
     "check_libraries",
     "core_cycles",
     "cycles",
+    "cycles_by_cause",
     "flash_cycles",
+    "pipeline_cycles",
 ]

@@ -42,6 +42,9 @@ _MEMORY = ("load", "store", "vector_load", "vector_store")
 _BRANCHES = ("branch", "indirect")
 _LOGIC = ("and", "bic", "eon", "eor", "mvn", "orn", "orr")
 
+_SUMS = ("multiply", "multiply_wide", "float_multiply_add")
+"""Classes of which some instructions add to a fourth operand."""
+
 _SMALL_SHIFT = 4
 """Shifts of an added operand up to this many bits cost nothing on cores since the Cortex-A76."""
 
@@ -141,7 +144,7 @@ def _kind(name: str, operands: list[str]) -> str | None:
         if name in ("ld1", "st1") and several:
             return f"{kind}_many"
         return kind
-    if kind == "vector_multiply" and operands[0].endswith(".1q"):
+    if kind == "vector_multiply_long" and operands[0].endswith(".1q"):
         return None  # cryptography
     if kind == "vector_table":
         return kind if len(files[1]) == 1 else "vector_tables"
@@ -191,8 +194,10 @@ def _operation(
     elif kind.endswith("_many"):
         weight = len(plain[0])
     accumulator = writes[0] if kind in ACCUMULATORS else None
-    if kind == "float_multiply_add":
-        accumulator = writes[0] if name in TARGET_READERS else plain[3][0]
+    if kind in _SUMS:
+        # Scalars name what they add to last; in an instruction of three operands it is zero.
+        last = plain[3] if len(plain) > 3 else []
+        accumulator = writes[0] if name in TARGET_READERS else last[0] if last else None
     if name in FLAG_READERS or (kind == "branch" and conditional):
         reads.append(FLAGS)
     if name in FLAG_WRITERS:

@@ -78,9 +78,10 @@ VECTOR = _by_name(
         "vector_accumulate": "saba sadalp srsra ssra uaba uadalp ursra usra "
         + _both("sabal uabal"),
         "vector_reduce": "addv fmaxnmv fmaxv fminnmv fminv saddlv smaxv sminv uaddlv umaxv uminv",
-        "vector_multiply": "mul pmul sqdmulh sqrdmulh " + _both("pmull smull sqdmull umull"),
-        "vector_multiply_add": "mla mls sqrdmlah sqrdmlsh "
-        + _both("smlal smlsl sqdmlal sqdmlsl umlal umlsl"),
+        "vector_multiply": "mul pmul sqdmulh sqrdmulh",
+        "vector_multiply_long": _both("pmull smull sqdmull umull"),
+        "vector_multiply_add": "mla mls sqrdmlah sqrdmlsh",
+        "vector_multiply_add_long": _both("smlal smlsl sqdmlal sqdmlsl umlal umlsl"),
         "vector_dot": "sdot sudot udot usdot",
         "vector_matrix": "smmla ummla usmmla",
         "vector_permute": "dup ext ins rev16 rev32 rev64 trn1 trn2 uzp1 uzp2 zip1 zip2",
@@ -116,7 +117,13 @@ TARGET_READERS = _names(
 """Instructions that read what they write."""
 
 ACCUMULATORS = frozenset(
-    ("vector_accumulate", "vector_multiply_add", "vector_dot", "vector_matrix")
+    (
+        "vector_accumulate",
+        "vector_multiply_add",
+        "vector_multiply_add_long",
+        "vector_dot",
+        "vector_matrix",
+    )
 )
 """Classes whose target takes part last, so that a chain of them can run faster than its latency."""
 
