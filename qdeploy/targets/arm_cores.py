@@ -74,8 +74,8 @@ class ArmCore(CompilerCore):
     first_level_kibibytes: Positive = Field(description="a positive number of kibibytes")
     second_level_kibibytes: Positive = Field(description="a positive number of kibibytes")
     caches_source: str = Field(min_length=1, description="the documents, in words")
-    pipeline: Pipeline | None = Field(
-        default=None, description="a table with units, width, window, classes, band and source"
+    pipeline: Pipeline = Field(
+        description="a table with order, dispatch, units, classes, band and source"
     )
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from qdeploy.errors import QDeployError
 from qdeploy.targets.arm_cores import ArmCore
-from qdeploy.targets.facts import power_text
+from qdeploy.targets.facts import band_text, power_text
 
 if TYPE_CHECKING:
     from qdeploy.targets.arm import ArmTarget
@@ -21,6 +21,7 @@ def facts(target: "ArmTarget") -> list[tuple[str, str]]:
         rows.append(("core", f"that of the machine qdeploy runs on; here: {fault}"))
     else:
         rows += [("core", _core(core)), ("data caches", _caches(core))]
+        rows.append(("cycle model", band_text(core.pipeline.band, core.pipeline.source)))
     clock, processors = target.clock_megahertz, target.processors
     rows.append(("clock", "of the machine" if clock is None else f"{clock:g} MHz"))
     rows.append(("cores", "of the machine" if processors is None else str(processors)))

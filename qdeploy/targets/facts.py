@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from qdeploy.targets.board import Region, Step
 from qdeploy.targets.cores import Core
+from qdeploy.targets.cycles import CycleBand
 from qdeploy.targets.tables import Power
 
 if TYPE_CHECKING:
     from qdeploy.targets.mcu import McuTarget
 
-__all__ = ["facts", "power_text"]
+__all__ = ["band_text", "facts", "power_text"]
 
 _UNITS = ((1.0, "W"), (1e-3, "mW"), (1e-6, "µW"), (1e-9, "nW"), (1e-12, "pW"))
 
@@ -25,7 +26,7 @@ def facts(target: "McuTarget", core: Core) -> list[tuple[str, str]]:
     rows = [
         ("target", f"{target.name} (family {target.family})\n{target.description}"),
         ("core", _core(core)),
-        ("cycle model", _cycles(core)),
+        ("cycle model", band_text(core.cycles.band, core.cycles.source)),
         ("clock", _clock(target)),
         ("flash", _flash(target)),
         ("RAM", _region(target.ram)),
@@ -55,11 +56,11 @@ def _core(core: Core) -> str:
     return "\n".join(lines)
 
 
-def _cycles(core: Core) -> str:
-    band = core.cycles.band
+def band_text(band: CycleBand, source: str) -> str:
+    """How far the cycles of a model may be off, and what the model rests on."""
     return (
         f"{band.low:g} to {band.high:g} times the estimate [estimated]\n"
-        f"source: {core.cycles.source}\nband: {band.basis}"
+        f"source: {source}\nband: {band.basis}"
     )
 
 

@@ -224,6 +224,7 @@ def test_facts() -> None:
     assert "kernels may use NEON and dotprod" in told["core"]
     assert "-cpu cortex-a76" in told["core"]
     assert told["data caches"].startswith("64 KiB, then 512 KiB\nsource: ")
+    assert "times the estimate [estimated]\nsource: " in told["cycle model"]
     assert told["clock"] == "2400 MHz"
     assert "[measured]\nsource: " in told["power, all cores busy"]
     assert "[bound]\nsource: the idle board" in told["power, one core busy"]
