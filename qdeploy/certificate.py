@@ -54,7 +54,8 @@ class Certificate:
         penalty: λ = beta · d with d the inputs including the constant one.
         input_step: value of one integer input step in the units of the objective, a power of two.
         constant: κ, the integer appended to every input as the constant one.
-        data_digest: SHA-256 of the quantised training inputs and targets (`dataset_digest`).
+        data_digest: SHA-256 of the quantised training inputs, targets and weights
+            (`dataset_digest`).
         outputs: one proof an output.
     """
 
@@ -86,12 +87,17 @@ class Certificate:
         return math.nextafter(float(gap), math.inf)
 
 
-def dataset_digest(inputs: NDArray[np.int8], targets: NDArray[np.float64]) -> str:
+def dataset_digest(
+    inputs: NDArray[np.int8],
+    targets: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> str:
     """SHA-256 that ties a certificate to its training data.
 
     Args:
         inputs: quantised inputs, int8 (n, d), without the constant one.
         targets: training targets, float64 (n, K): ±1 for classes, standardised values otherwise.
+        weights: of the rows, float64 (n,), or None.
 
     Returns:
         64 hexadecimal digits.
@@ -99,4 +105,7 @@ def dataset_digest(inputs: NDArray[np.int8], targets: NDArray[np.float64]) -> st
     digest = hashlib.sha256(f"{inputs.shape} {targets.shape}".encode())
     digest.update(np.ascontiguousarray(inputs, dtype="i1").tobytes())
     digest.update(np.ascontiguousarray(targets, dtype="<f8").tobytes())
+    if weights is not None:
+        digest.update(b"weights")
+        digest.update(np.ascontiguousarray(weights, dtype="<f8").tobytes())
     return digest.hexdigest()

@@ -144,18 +144,25 @@ class Model:
         """Class labels (n,), or numbers (n,) or (n, K), of raw features or int8 inputs."""
         return self.interpret(self.scores(features))
 
-    def score(self, features: NDArray[Any], target: NDArray[np.generic]) -> float:
+    def score(
+        self,
+        features: NDArray[Any],
+        target: NDArray[np.generic],
+        weights: NDArray[np.float64] | None = None,
+    ) -> float:
         """Share of rows classified rightly, or mean R² of the outputs.
 
         Args:
             features: raw features (n, D) or int8 inputs (n, d).
             target: labels (n,), or numbers (n,) or (n, K).
+            weights: of the rows, float64 (n,), or None.
         """
         predicted = self.predict(features)
         if isinstance(self.head, Classes):
-            return float((predicted == target).mean())
+            return float(np.average(predicted == target, weights=weights))
         truth = np.asarray(target, dtype=np.float64).reshape(len(predicted), -1)
         values = predicted.astype(np.float64).reshape(truth.shape)
-        error = ((truth - values) ** 2).sum(axis=0)
-        spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
+        centre = np.average(truth, axis=0, weights=weights)
+        error = np.average((truth - values) ** 2, axis=0, weights=weights)
+        spread = np.average((truth - centre) ** 2, axis=0, weights=weights)
         return float((1 - error / np.where(spread > 0, spread, 1.0)).mean())

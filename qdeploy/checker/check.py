@@ -17,13 +17,12 @@ from qdeploy.checker.definiteness import is_certainly_semidefinite, required_mar
 from qdeploy.checker.enumeration import LARGEST_DIMENSION, fits_walk, largest_bilinear_value
 from qdeploy.checker.errors import RefutationError
 from qdeploy.checker.exact import (
-    dual_value,
     network_scores,
     residual_gram,
     round_down,
     round_up,
 )
-from qdeploy.checker.losses import Targets
+from qdeploy.checker.losses import Targets, Weights
 from qdeploy.checker.rows import TrainingRows, training_rows
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
@@ -128,9 +127,9 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
             raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
         amplitudes = claims.readout.weights[:, k].astype(object)
         penalised = claims.penalty * claims.scale * int(abs(amplitudes).sum()) / claims.step**2
-        objective = claims.loss.value(scores[:, k], claims.scale, targets) + penalised
+        objective = claims.loss.value(scores[:, k], claims.scale, targets, data.weights) + penalised
         norm = _prove_norm(output, lifted, name, stage, progress)
-        bound = _dual_bound(claims, output, targets, norm, name)
+        bound = _dual_bound(claims, output, targets, data.weights, norm, name)
         method: ProofMethod = "enumeration" if output.multipliers is None else "sdp"
         proven.append(_Proven(objective, bound, norm, method))
     progress(ProgressEvent("checked", float(outputs), float(outputs)))
@@ -138,7 +137,12 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
 
 
 def _dual_bound(
-    claims: Claims, output: OutputClaims, targets: Targets, norm: int, name: str
+    claims: Claims,
+    output: OutputClaims,
+    targets: Targets,
+    weights: Weights,
+    norm: int,
+    name: str,
 ) -> Fraction:
     residual = output.residual.astype(object)
     if residual.sum() != 0:
@@ -146,7 +150,7 @@ def _dual_bound(
     if claims.loss.needs_signs and (targets.numerators * residual < 0).any():
         raise RefutationError(f"{name}: a residual has the wrong sign for its target")
     largest_step = claims.penalty / (norm * claims.step**2) if norm else None
-    return dual_value(claims.loss.linear(targets, residual), int(residual @ residual), largest_step)
+    return claims.loss.dual(targets, residual, weights, largest_step)
 
 
 def _prove_norm(

@@ -1,4 +1,4 @@
-"""Exact arithmetic of the proof: scores, Gram matrix, dual value, outward rounding."""
+"""Exact arithmetic of the proof: scores, Gram matrix, outward rounding."""
 
 import math
 import sys
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qdeploy.network import QuadraticLayer, ReadoutLayer
 
-__all__ = ["dual_value", "network_scores", "residual_gram", "round_down", "round_up"]
+__all__ = ["network_scores", "residual_gram", "round_down", "round_up"]
 
 EXACT = 2**53
 """Up to this magnitude float64 holds every integer, so a float64 sum of integers is exact in any
@@ -73,22 +73,6 @@ def residual_gram(lifted: NDArray[np.int64], residual: NDArray[np.int64]) -> NDA
         rows = lifted[first : first + BLOCK_ROWS].astype(np.float64)
         gram += rows.T @ (residual[first : first + BLOCK_ROWS, None] * rows)
     return gram.astype(np.int64)
-
-
-def dual_value(linear: Fraction, square: int, largest_step: Fraction | None) -> Fraction:
-    """Maximum over 0 ≤ t ≤ largest_step of  t·a - ½ t²·‖r‖².
-
-    Args:
-        linear: a.
-        square: ‖r‖².
-        largest_step: λ / (N·step²), or None when N = 0 and every t is allowed.
-    """
-    if linear <= 0 or not square:
-        return Fraction(0)
-    step = linear / square
-    if largest_step is not None:
-        step = min(step, largest_step)
-    return step * linear - step**2 * square / 2
 
 
 def round_up(value: Fraction) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from qdeploy.certificate import dataset_digest
 from qdeploy.checker.errors import RefutationError
 from qdeploy.data.dataset import Dataset
 from qdeploy.data.splitting import split
+from qdeploy.data.weighting import merge_rows, with_class_weight
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model, Numbers
 
@@ -28,10 +30,12 @@ class TrainingRows:
     Attributes:
         inputs: quantised inputs, int8 (n, d).
         targets: float64 (n, K), ±1 or standardised.
+        weights: of the rows, exactly; None where all count alike.
     """
 
     inputs: NDArray[np.int8]
     targets: NDArray[np.float64]
+    weights: list[Fraction] | None
 
 
 def training_rows(model: Model, dataset: Dataset, digest: str, rows: int) -> TrainingRows:
@@ -50,16 +54,17 @@ def training_rows(model: Model, dataset: Dataset, digest: str, rows: int) -> Tra
     for part in _candidates(model, dataset):
         counts.append(len(part.features))
         if counts[-1] == rows:
-            found = TrainingRows(_inputs(model, part), _targets(model, part))
-            if dataset_digest(found.inputs, found.targets) == digest:
+            part = _class_weighted(model, part)
+            inputs, targets = _inputs(model, part), _targets(model, part)
+            if dataset_digest(inputs, targets, part.weights) == digest:
                 _standardised(model, part)
-                return found
+                return TrainingRows(inputs, targets, _exact(part.weights))
     if rows in counts:
         raise RefutationError(
             f"the data are not those the model was trained on: the {rows} training rows differ in "
             "some value, label or order"
         )
-    offered = " or ".join(map(str, counts))
+    offered = " or ".join(map(str, dict.fromkeys(counts)))
     raise RefutationError(
         "the data are not those the model was trained on: the certificate speaks of "
         f"{rows} rows, the data have {offered}"
@@ -67,7 +72,13 @@ def training_rows(model: Model, dataset: Dataset, digest: str, rows: int) -> Tra
 
 
 def _candidates(model: Model, dataset: Dataset) -> Iterator[Dataset]:
-    """The data as given, then the training part of each split that the provenance speaks of."""
+    """The data, then the training part of each split in the provenance; also with rows merged."""
+    for part in _parts(model, dataset):
+        yield part
+        yield merge_rows(part)
+
+
+def _parts(model: Model, dataset: Dataset) -> Iterator[Dataset]:
     yield dataset
     for key in ("split", "recipe"):
         recorded = model.provenance.get(key)
@@ -82,6 +93,26 @@ def _candidates(model: Model, dataset: Dataset) -> Iterator[Dataset]:
             # Data that cannot be split so are not the data that were.
             continue
         yield train
+
+
+def _class_weighted(model: Model, part: Dataset) -> Dataset:
+    """The rows with the class weights that the provenance tells; the digest confirms them."""
+    options = model.provenance.get("options")
+    recorded = options.get("class_weight") if isinstance(options, Mapping) else None
+    if recorded is None or not isinstance(recorded, str | Mapping):
+        return part
+    try:
+        return with_class_weight(part, recorded)
+    except QDeployError as error:
+        raise RefutationError(f"the class weights do not fit the data: {error}") from error
+
+
+def _exact(weights: NDArray[np.float64] | None) -> list[Fraction] | None:
+    if weights is None:
+        return None
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise RefutationError("a weight of a row is not a positive number")
+    return [Fraction(weight) for weight in weights.tolist()]
 
 
 def _inputs(model: Model, part: Dataset) -> NDArray[np.int8]:
@@ -150,7 +181,8 @@ def _standardised(model: Model, part: Dataset) -> None:
     if not isinstance(model.head, Numbers):
         return
     values = _numbers(model.head, part.target)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    mean = np.average(values, axis=0, weights=part.weights)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=part.weights))
     slack = STANDARD_TOLERANCE * (np.abs(mean) + deviation)
     wrong = (np.abs(mean - model.head.mean) > slack) | (
         np.abs(deviation - model.head.deviation) > slack

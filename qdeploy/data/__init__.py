@@ -6,6 +6,7 @@ from qdeploy.data.reading import dataset_from_arrays, read_dataset, read_feature
 from qdeploy.data.splitting import split
 from qdeploy.data.tasks import guess_task
 from qdeploy.data.validation import DataWarning
+from qdeploy.data.weighting import merge_rows, with_class_weight
 
 __all__ = [
     "DataWarning",
@@ -13,7 +14,9 @@ __all__ = [
     "InputQuantizer",
     "dataset_from_arrays",
     "guess_task",
+    "merge_rows",
     "read_dataset",
     "read_features",
     "split",
+    "with_class_weight",
 ]

@@ -51,7 +51,7 @@ def read_archive(path: Path, label: str | None, *, needs_target: bool = True) ->
                 )
             arrays = {
                 name: _array(path, archive, name)
-                for name in (*wanted, "feature_names")
+                for name in (*wanted, "feature_names", "sample_weight")
                 if name in archive.files
             }
     except READ_FAULTS as fault:
@@ -66,6 +66,7 @@ def read_archive(path: Path, label: str | None, *, needs_target: bool = True) ->
         None if names is None else names.ravel().tolist(),
         target,
         (target_name,) if width == 1 else generic_names(target_name, width),
+        {"sample_weight": arrays["sample_weight"]} if "sample_weight" in arrays else None,
     )
 
 

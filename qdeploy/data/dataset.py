@@ -23,6 +23,7 @@ class Dataset:
         target_names: one name, or K.
         task: whether the target is a class or a number.
         source: where the data came from, for provenance ("sklearn:breast_cancer", a file name).
+        weights: of the rows, float64 (n,), positive; None where all count alike.
     """
 
     features: NDArray[np.float64]
@@ -31,3 +32,4 @@ class Dataset:
     target_names: tuple[str, ...]
     task: Task
     source: str
+    weights: NDArray[np.float64] | None = None

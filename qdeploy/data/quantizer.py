@@ -62,6 +62,7 @@ class InputQuantizer:
         features: NDArray[np.float64],
         feature_names: tuple[str, ...],
         scaling: Scaling = "feature",
+        weights: NDArray[np.float64] | None = None,
     ) -> "InputQuantizer":
         """Standardise on the training rows; what the network would see as constant is left out.
 
@@ -70,6 +71,7 @@ class InputQuantizer:
             feature_names: D names.
             scaling: "feature" divides each feature by its own standard deviation, "tensor" all of
                 them by the mean one (right for pixels and signals, which share a unit).
+            weights: of the rows, float64 (n,), or None.
 
         Raises:
             QDeployError: every feature is constant, or a value is not finite in single precision.
@@ -81,7 +83,11 @@ class InputQuantizer:
         if not kept.size:
             raise QDeployError("every feature is constant in the training rows; nothing to learn")
         used = single[:, kept].astype(np.float64)
-        deviation = used.std(axis=0)
+        centre = np.average(used, axis=0, weights=weights)
+        if weights is None:
+            deviation = used.std(axis=0)
+        else:
+            deviation = np.sqrt(np.average((used - centre) ** 2, axis=0, weights=weights))
         if scaling == "tensor":
             deviation = np.full(kept.size, deviation.mean())
         # A normal number: subnormal divisors are flushed to zero on some processors.
@@ -89,7 +95,7 @@ class InputQuantizer:
         quantizer = cls(
             feature_names=tuple(feature_names),
             kept=kept,
-            offset=used.mean(axis=0).astype(np.float32),
+            offset=centre.astype(np.float32),
             scale=scale.astype(np.float32),
         )
         steps = quantizer.quantize(single)

@@ -1,6 +1,7 @@
 """Data sets and features from wherever they are: files, scikit-learn's bundle, OpenML."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from qdeploy.data.dataset import Dataset, Task
 from qdeploy.data.sources import ArraySource, Source, TargetKind, generic_names
 from qdeploy.data.tasks import guess_task, target_for_task
 from qdeploy.data.validation import check_trainable
+from qdeploy.data.weighting import checked_weights
 from qdeploy.errors import QDeployError
 from qdeploy.wording import did_you_mean
 
@@ -25,6 +27,7 @@ def read_dataset(
     task: Task | None = None,
     columns: Sequence[str] | None = None,
     like: Dataset | None = None,
+    sample_weight: str | None = None,
 ) -> Dataset:
     """Read features and target, checked.
 
@@ -35,6 +38,8 @@ def read_dataset(
         columns: the feature columns, in order; None takes all but the label.
         like: training data; then its columns, its task and its type of label are read, and data
             that could not be trained on (one row, one class) are fine.
+        sample_weight: the column of a table, or the array of an .npz file, that holds the weights
+            of the rows; rows of weight zero are left out.
 
     Raises:
         QDeployError: one sentence that names the fault, its row and its column.
@@ -44,7 +49,8 @@ def read_dataset(
     """
     opened = open_source(source, label)
     if like is None:
-        return _dataset(opened, label, columns, task)
+        weights = None if sample_weight is None else opened.weights(sample_weight)
+        return _dataset(opened, label, columns, task, weights, sample_weight)
     names = _matching_columns(opened, like.feature_names, without=label)
     kind: TargetKind = "any"
     if like.task == "regress":
@@ -80,6 +86,7 @@ def dataset_from_arrays(
     task: Task | None = None,
     feature_names: Sequence[str] | None = None,
     source: str = "arrays",
+    sample_weight: ArrayLike | None = None,
 ) -> Dataset:
     """Check arrays, or data frames, and make a data set of them.
 
@@ -89,6 +96,7 @@ def dataset_from_arrays(
         task: "classify" or "regress"; None guesses from y.
         feature_names: D names; the columns of a data frame, or x0, x1, ... when left out.
         source: what messages and provenance call the data.
+        sample_weight: weights (n,) of the rows, or one number; rows of weight zero are left out.
 
     Raises:
         QDeployError: shapes do not fit, a value is missing or infinite, or nothing can be learned.
@@ -101,8 +109,9 @@ def dataset_from_arrays(
     target = np.asarray(y)
     width = target.shape[1] if target.ndim == 2 else 1
     names = ("y",) if width == 1 else generic_names("y", width)
+    weights = None if sample_weight is None else np.asarray(sample_weight)
     return _dataset(
-        ArraySource(source, np.asarray(X), feature_names, target, names), None, None, task
+        ArraySource(source, np.asarray(X), feature_names, target, names), None, None, task, weights
     )
 
 
@@ -216,11 +225,17 @@ def _matching_columns(
 
 
 def _dataset(
-    opened: Source, label: str | None, columns: Sequence[str] | None, task: Task | None
+    opened: Source,
+    label: str | None,
+    columns: Sequence[str] | None,
+    task: Task | None,
+    weights: NDArray[np.generic] | None = None,
+    weight_column: str | None = None,
 ) -> Dataset:
     target, target_names = opened.target(label, "number" if task == "regress" else "any")
     if columns is None:
-        names = tuple(name for name in opened.column_names if name not in target_names)
+        taken = (*target_names, weight_column)
+        names = tuple(name for name in opened.column_names if name not in taken)
     else:
         names = tuple(columns)
         opened.require(names)
@@ -239,5 +254,18 @@ def _dataset(
         task=task,
         source=opened.name,
     )
+    if weights is not None:
+        dataset = _weighted(dataset, checked_weights(weights, len(dataset.features)))
     check_trainable(dataset)
     return dataset
+
+
+def _weighted(dataset: Dataset, weights: NDArray[np.float64]) -> Dataset:
+    """With weights, and without the rows of weight zero; none where all are one."""
+    counted = weights > 0
+    return replace(
+        dataset,
+        features=dataset.features[counted],
+        target=dataset.target[counted],
+        weights=None if (weights[counted] == 1).all() else weights[counted],
+    )

@@ -1,13 +1,14 @@
 """What a source of data can do: name its columns, give numbers and the target, tell a row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.data.validation import check_numbers, plain_row
+from qdeploy.data.weighting import checked_weights
 from qdeploy.errors import QDeployError
 from qdeploy.wording import did_you_mean, listing
 
@@ -46,6 +47,11 @@ class Source(ABC):
     ) -> tuple[NDArray[np.generic], tuple[str, ...]]:
         """The target (n,) or (n, K) and its names."""
 
+    def weights(self, column: str) -> NDArray[np.float64]:
+        """Weights of the rows, float64 (n,), from a column that exists."""
+        self.require([column])
+        return self.numbers([column])[:, 0]
+
     def place(self, row: int) -> str:
         """Where a 0-based row is, for a person."""
         return plain_row(row)
@@ -82,6 +88,7 @@ class ArraySource(Source):
         feature_names: D names, or None to count them.
         target: (n,) or (n, K), or None.
         target_names: one name, or K.
+        others: further arrays that were saved beside these, by name.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class ArraySource(Source):
         feature_names: Sequence[str] | None,
         target: NDArray[np.generic] | None,
         target_names: tuple[str, ...] = ("y",),
+        others: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> None:
         if features.ndim != 2:
             raise QDeployError(
@@ -115,6 +123,13 @@ class ArraySource(Source):
         self._features = features
         self._target = None if target is None else _checked_target(name, target, len(features))
         self._target_names = target_names
+        self._others = others or {}
+
+    def weights(self, column: str) -> NDArray[np.float64]:
+        """Weights of the rows, float64 (n,), from an array beside the features, or one of them."""
+        if column not in self._others:
+            return super().weights(column)
+        return checked_weights(self._others[column], len(self._features), column)
 
     def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
         """Values, float64 (n, D) and finite, of D columns that exist."""

@@ -64,4 +64,9 @@ def split(dataset: Dataset, test_size: float, seed: int) -> tuple[Dataset, Datas
 
 
 def _rows(dataset: Dataset, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Dataset:
-    return replace(dataset, features=dataset.features[chosen], target=dataset.target[chosen])
+    return replace(
+        dataset,
+        features=dataset.features[chosen],
+        target=dataset.target[chosen],
+        weights=None if dataset.weights is None else dataset.weights[chosen],
+    )

@@ -92,7 +92,10 @@ def _swept(
         rows = np.sort(generator.choice(len(problem.inputs), ROWS, replace=False))
         share = ROWS / len(problem.inputs)
         seen = SharedProblem(
-            problem.inputs[rows], problem.targets[rows], problem.loss, problem.ridge * share
+            problem.inputs[rows],
+            problem.targets[rows],
+            problem.loss.part(rows),
+            problem.ridge * share,
         )
         response = response[rows]
     sweep = _Sweep(seen, start.left, start.right, response)
@@ -114,7 +117,7 @@ class _Sweep:
         self.left = left.astype(np.float64)
         self.right = right.astype(np.float64)
         features = problem.features(left, right)
-        self._centred = features - features.mean(axis=0)
+        self._centred = problem.centred(features)
         self._inverse = inverse_gram(self._centred, problem.ridge)
         self._response = response
 
@@ -139,11 +142,10 @@ class _Sweep:
 
     def _projected(self, others: FloatArray, lever: FloatArray) -> tuple[FloatArray, FloatArray]:
         """P (d, d) and Q (d, K) with intercept and all other neurons projected out."""
-        basis = self._problem.inputs * lever[:, None]
-        basis -= basis.mean(axis=0)
+        basis = self._problem.centred(self._problem.inputs * lever[:, None])
         crossed = self._centred.T @ basis
         weighted = others @ crossed
-        wanted = self._response - self._response.mean(axis=0)
+        wanted = self._problem.centred(self._response)
         gram = basis.T @ basis - crossed.T @ weighted
         correlation = basis.T @ wanted - weighted.T @ (self._centred.T @ wanted)
         return gram, correlation
@@ -152,7 +154,7 @@ class _Sweep:
         """New output of one neuron, and the inverse by its Schur complement."""
         inputs = self._problem.inputs
         output = (inputs @ self.left[neuron]) * (inputs @ self.right[neuron])
-        output -= output.mean()
+        output = self._problem.centred(output[:, None])[:, 0]
         self._centred[:, neuron] = output
         across = self._centred.T @ output
         size = float(output @ output) + self._problem.ridge
@@ -167,9 +169,9 @@ class _Sweep:
         """Move the working response to the present neurons; a squared loss has none to move."""
         problem, wanted = self._problem, self._response
         for _ in range(FEW_STEPS):
-            level = wanted.mean(axis=0)
-            weights = self._inverse @ (self._centred.T @ (wanted - level))
-            moved = problem.response(self._centred @ weights + level)
+            level = np.average(wanted, axis=0, weights=problem.loss.weights)
+            weights = self._inverse @ (self._centred.T @ problem.centred(wanted))
+            moved = problem.response(problem.unweighted(self._centred @ weights) + level)
             if problem.same(moved, wanted):
                 break
             wanted = moved

@@ -91,7 +91,9 @@ def _prepare(
     """Quantiser, quantised inputs, the cross-validation if there was one, and β."""
 
     def quantized(how: Scaling) -> tuple[InputQuantizer, NDArray[np.int8]]:
-        quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, how)
+        quantizer = InputQuantizer.fit(
+            dataset.features, dataset.feature_names, how, dataset.weights
+        )
         return quantizer, quantizer.quantize(dataset.features)
 
     if beta != "auto":

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +83,13 @@ class ColumnGeneration:
     def neurons(self) -> Neurons:
         """The neurons with a non-zero readout."""
         used = np.flatnonzero(self._solution.weights)
-        solution = MasterSolution(
-            self._solution.weights[used],
-            self._solution.intercept,
-            self._solution.predictions,
-            self._solution.objective,
-        )
+        solution = replace(self._solution, weights=self._solution.weights[used])
         return Neurons(self._left[used], self._right[used], solution, self.residual)
 
     @property
     def residual(self) -> FloatArray:
         """-∇L at the master's solution, (n,)."""
-        return self._problem.loss.residual(self._solution.predictions, self._problem.targets)
+        return self._solution.residual
 
     def add(self, left: SignMatrix, right: SignMatrix, limit: int | None = None) -> int:
         """Add neurons (canonical, best first) that the pool lacks; returns how many were new."""
@@ -107,12 +102,7 @@ class ColumnGeneration:
             fresh = self._problem.features(left[new], right[new])
             self._features = np.hstack([self._features, fresh])
             padded = np.append(self._solution.weights, np.zeros(len(new)))
-            self._solution = MasterSolution(
-                padded,
-                self._solution.intercept,
-                self._solution.predictions,
-                self._solution.objective,
-            )
+            self._solution = replace(self._solution, weights=padded)
         return len(new)
 
     def solve(self, tolerance: float = 1e-9) -> None:
@@ -131,12 +121,7 @@ class ColumnGeneration:
         self._known = {
             u.tobytes() + v.tobytes() for u, v in zip(self._left, self._right, strict=True)
         }
-        self._solution = MasterSolution(
-            self._solution.weights[used],
-            self._solution.intercept,
-            self._solution.predictions,
-            self._solution.objective,
-        )
+        self._solution = replace(self._solution, weights=self._solution.weights[used])
 
     def run(
         self,

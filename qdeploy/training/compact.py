@@ -112,7 +112,9 @@ def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -
     )
     ways = []
     for scaling in scalings:
-        quantizer = InputQuantizer.fit(dataset.features, dataset.feature_names, scaling)
+        quantizer = InputQuantizer.fit(
+            dataset.features, dataset.feature_names, scaling, dataset.weights
+        )
         rows = Rows(dataset.features, quantizer, targets, loss)
         beta = options.beta
         if beta == "auto":
@@ -157,7 +159,8 @@ class _Search:
         ):
             if found is not None:
                 wrong = prediction_errors(found, targets[folds == fold], self._task)
-                errors[number] += wrong.sum(axis=1)
+                part = ways[number].rows.loss.part(folds == fold)
+                errors[number] += part.times(wrong.T).sum(axis=0)
             stage = "choosing input scales and ridge on held-out rows"
             self._progress(ProgressEvent(stage, done, len(tasks)))
         if not errors.any():

@@ -40,17 +40,17 @@ def learn_scales(
         deadline: `time.monotonic()` at which to stop.
     """
     first, second = left.astype(np.float64), right.astype(np.float64)
-    wanted = response - response.mean(axis=0)
+    wanted = problem.centred(response)
+    root = problem.unweighted(np.ones((len(response), 1)))
 
     def slope_at(logarithms: FloatArray) -> tuple[float, FloatArray]:
         scaled = problem.inputs * np.exp(logarithms)
         one, two = scaled @ first.T, scaled @ second.T
-        centred = one * two
-        centred -= centred.mean(axis=0)
+        centred = problem.centred(one * two)
         weights = inverse_gram(centred, problem.ridge) @ (centred.T @ wanted)
         short = wanted - centred @ weights
         value = 0.5 * float((short**2).sum() + problem.ridge * (weights**2).sum())
-        pull = -short @ weights.T
+        pull = -(short / root) @ weights.T
         by_input = (pull * two) @ first + (pull * one) @ second
         return value, (by_input * scaled).sum(axis=0)
 

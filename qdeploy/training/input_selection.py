@@ -71,9 +71,11 @@ def _costs(rows: Rows, candidate: Candidate) -> FloatArray:
     whole = rows.problem(candidate.scales, candidate.choice.ridge)
     stride = -(-len(whole.inputs) // ROWS)
     shown, ridge = slice(None, None, stride), whole.ridge / stride
-    problem = SharedProblem(whole.inputs[shown], whole.targets[shown], whole.loss, ridge)
+    problem = SharedProblem(
+        whole.inputs[shown], whole.targets[shown], whole.loss.part(shown), ridge
+    )
     response = candidate.found.readout.response[shown]
-    wanted = response - response.mean(axis=0)
+    wanted = problem.centred(response)
     left, right = (
         side.T.astype(np.float64) for side in (candidate.found.left, candidate.found.right)
     )
@@ -82,7 +84,7 @@ def _costs(rows: Rows, candidate: Candidate) -> FloatArray:
     for i in range(len(costs)):
         column = problem.inputs[:, i, None]
         features = (one - column * left[i]) * (two - column * right[i])
-        centred = features - features.mean(axis=0)
+        centred = problem.centred(features)
         matched = centred.T @ wanted
         weights = inverse_gram(centred, problem.ridge) @ matched
         costs[i] = -0.5 * float((weights * matched).sum())

@@ -3,14 +3,16 @@
     min over α, b   L(Φα + b, y) + λ Σ|α_j|
 
 Proximal Newton: the loss is replaced by its quadratic model, whose lasso is solved exactly; for the
-squared loss the first model is the problem itself.
+squared loss the first model is the problem itself. A loss with kinks makes it a linear programme,
+whose dual solution is the residual.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qdeploy.training.lasso import solve_lasso
+from qdeploy.training.linear_programme import solve_linear
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 
@@ -29,12 +31,14 @@ class MasterSolution:
         intercept: b.
         predictions: Φα + b, float64 (n,).
         objective: L + λ Σ|α|.
+        residual: r = -∇L(f), float64 (n,); at a kink the one that proves the solution.
     """
 
     weights: FloatArray
     intercept: float
     predictions: FloatArray
     objective: float
+    residual: FloatArray
 
 
 def evaluate(problem: TrainingProblem, features: FloatArray, weights: FloatArray) -> MasterSolution:
@@ -44,7 +48,8 @@ def evaluate(problem: TrainingProblem, features: FloatArray, weights: FloatArray
     predictions = linear + intercept
     objective = problem.loss.value(predictions, problem.targets)
     objective += problem.penalty * float(np.abs(weights).sum())
-    return MasterSolution(weights, intercept, predictions, objective)
+    residual = problem.loss.residual(predictions, problem.targets)
+    return MasterSolution(weights, intercept, predictions, objective, residual)
 
 
 def solve_master(
@@ -62,6 +67,9 @@ def solve_master(
         tolerance: relative decrease of the objective at which to stop.
     """
     width = features.shape[1]
+    if problem.loss.kinked:
+        weights, residual = solve_linear(problem, features)
+        return replace(evaluate(problem, features, weights), residual=residual)
     current = evaluate(problem, features, np.zeros(width) if start is None else start)
     if not width:
         return current
@@ -100,7 +108,7 @@ def _newton_target(
     if not active.any():
         return at.weights
     root = np.sqrt(curvature[active])
-    residual = problem.loss.residual(at.predictions, problem.targets)[active]
+    residual = at.residual[active]
     response = root * (at.predictions[active] + residual / curvature[active])
     design = root[:, None] * features[active]
     # The unpenalised intercept is projected out.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
+from qdeploy.data.weighting import ClassWeight
 from qdeploy.errors import QDeployError
 from qdeploy.ranges import BETA, GAP, INPUTS, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
 from qdeploy.training.losses import losses
@@ -37,6 +38,7 @@ class Options:
     relaxation: str
     seed: int
     jobs: int
+    class_weight: ClassWeight | None = None
 
     def __post_init__(self) -> None:
         if self.task not in losses[self.loss].tasks:
@@ -87,6 +89,9 @@ class Options:
 
     def as_provenance(self) -> dict[str, Any]:
         """The options that a model remembers."""
+        weights = self.class_weight
+        if weights is not None and not isinstance(weights, str):
+            weights = {str(label): float(weight) for label, weight in weights.items()}
         return {
             "mode": self.chosen_mode,
             "loss": self.loss,
@@ -98,4 +103,5 @@ class Options:
             "readout_bits": self.readout_bits,
             "relaxation": self.relaxation,
             "seed": self.seed,
+            **({} if weights is None else {"class_weight": weights}),
         }

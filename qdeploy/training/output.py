@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ __all__ = ["Effort", "TrainedOutput", "exact_bound", "train_output"]
 SAMPLES = 150
 """Neurons drawn from the relaxation by each of the two roundings."""
 ROUNDS = 400
+SMOOTHING = 0.1
+"""Width to which kinks of a loss are smoothed in the relaxation; its proof is for the kinks."""
 EXACT_SHARE = 1e-4
 """Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
 
@@ -134,7 +136,7 @@ class _Training:
         problem = self._problem
         self._tell("semidefinite relaxation")
         relaxed = relaxations[self._effort.relaxation].solve(
-            problem,
+            replace(problem, loss=problem.loss.smoothed(SMOOTHING)),
             seed=int(self._generator.integers(2**31)),
             time_limit=None if math.isinf(self._effort.seconds) else self._effort.seconds / 2,
         )

@@ -52,7 +52,7 @@ def prove_any_width(
     duals = []
     for k, problem in enumerate(problems):
         progress(ProgressEvent("proof against any width", k, len(problems)))
-        residuals = [problem.loss.residual(scores[:, k], problem.targets)]
+        residuals = [problem.loss.smoothed().residual(scores[:, k], problem.targets)]
         if time.monotonic() < deadline:
             generator = np.random.default_rng([seed, k])
             residuals.append(penalised_neurons(problem, generator, deadline).residual)
@@ -77,24 +77,27 @@ def telling_penalty(
     scores = _scores(problems, network, readout)
     step = problems[0].step
     size = float(np.abs(readout.weights).sum()) * readout.scale / step**2
-    loss, norms, lines, squares = 0.0, [], [], []
+    loss, rays = 0.0, []
     for k, problem in enumerate(problems):
         targets = problem.targets
         loss += problem.loss.value(scores[:, k], targets)
-        integers = problem.loss.round_residual(
-            problem.loss.residual(scores[:, k], targets), targets
-        )
+        smooth = problem.loss.smoothed()
+        integers = problem.loss.round_residual(smooth.residual(scores[:, k], targets), targets)
         proof = norm_bounds["sdp"].prove(problem.integer_matrix(integers))
         peak = max(float(np.abs(integers).max()), 1.0)
         residual = integers / peak
-        norms.append(max(proof.norm_bound * step**2 / peak, np.finfo(np.float64).tiny))
-        lines.append(float(targets @ residual))
-        squares.append(max(float(residual @ residual), np.finfo(np.float64).tiny))
-    norm, line, square = (np.array(values) for values in (norms, lines, squares))
-    # The residual itself is the multiple line/square of the direction, where that is its maximum.
-    penalties = PENALTIES * float((norm * np.maximum(line, 0) / square).max() or norm.max())
-    steps = np.minimum(penalties[:, None] / norm, np.maximum(line, 0) / square)
-    bounds = (steps * line - steps**2 * square / 2).sum(axis=1)
+        norm = max(proof.norm_bound * step**2 / peak, np.finfo(np.float64).tiny)
+        best = problem.loss.best_step(residual, targets)
+        rays.append((problem, residual, norm, best if np.isfinite(best) else 0.0))
+    # The residual itself is the multiple `best` of the direction, where that is its maximum.
+    largest = max(norm * best for _, _, norm, best in rays) or max(ray[2] for ray in rays)
+    penalties = PENALTIES * largest
+    bounds = np.zeros(len(penalties))
+    for problem, residual, norm, best in rays:
+        bounds += [
+            problem.loss.dual_value(min(penalty / norm, best) * residual, problem.targets)
+            for penalty in penalties
+        ]
     gaps = 1 - bounds / (loss + penalties * size)
     return float(penalties[int(gaps.argmin())])
 

@@ -82,8 +82,8 @@ def _solve(
 def _importance(problem: TrainingProblem, neurons: SharedNeurons) -> FloatArray:
     """Estimated rise of the squared loss when a neuron goes and the others adapt, (m,)."""
     features = problem.features(neurons.left, neurons.right)
-    features = features - features.mean(axis=0)
-    gram = features.T @ features
+    features = features - np.average(features, axis=0, weights=problem.loss.weights)
+    gram = features.T @ problem.loss.times(features)
     gram[np.diag_indices_from(gram)] *= 1 + 1e-6
     gram[np.diag_indices_from(gram)] += np.finfo(np.float64).tiny
     inverse = np.linalg.pinv(gram, hermitian=True)
@@ -101,6 +101,7 @@ def _flip(
     left, right = neurons.left.copy(), neurons.right.copy()
     features = problems[0].features(left, right)
     predictions = []
+    slopes = [problem.loss.smoothed() for problem in problems]
     for k, problem in enumerate(problems):
         linear = features @ neurons.weights[:, k]
         predictions.append(linear + problem.loss.best_intercept(linear, problem.targets))
@@ -110,12 +111,13 @@ def _flip(
         alpha = neurons.weights[j, used]
         for side, other in ((left, right), (right, left)):
             lever: FloatArray = inputs @ other[j].astype(np.float64)
-            # Flipping weight i adds -2·α·w_i·x_i·lever to the output; curvature is at most one.
-            bend = 2 * float(alpha @ alpha) * ((lever**2) @ squares)
+            # Flipping sign i adds -2·α·u_i·x_i·lever to the output; curvature is at most the
+            # weight of a sample.
+            bend = 2 * float(alpha @ alpha) * (slopes[0].times(lever**2) @ squares)
             for _ in range(inputs.shape[1]):
                 pull = np.zeros(len(lever))
                 for a, k in zip(alpha, used.tolist(), strict=True):
-                    pull += a * problems[k].loss.residual(predictions[k], problems[k].targets)
+                    pull += a * slopes[k].residual(predictions[k], problems[k].targets)
                 gain = -2 * side[j] * ((pull * lever) @ inputs) - bend
                 place = gain.argmax()
                 if gain[place] <= 0:

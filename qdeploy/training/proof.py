@@ -133,7 +133,9 @@ def certificate_for(
         penalty=problems[0].penalty,
         input_step=problems[0].step,
         constant=CONSTANT,
-        data_digest=dataset_digest(inputs, np.stack([p.targets for p in problems], axis=1)),
+        data_digest=dataset_digest(
+            inputs, np.stack([p.targets for p in problems], axis=1), problems[0].loss.weights
+        ),
         outputs=tuple(
             certificate_of(
                 dual, exact_objective(problem, scores[:, k], readout.weights[:, k], readout.scale)

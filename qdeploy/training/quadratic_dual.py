@@ -1,59 +1,39 @@
-"""What the two quadratic losses share: their dual value is yᵀr - ½‖r‖² on their domains."""
+"""What losses with a quadratic dual share:  t·a - ½ t² Σ r_i²/w_i  along the ray through r."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.training.losses import Loss
+
+__all__ = ["largest_on_ray", "square_above"]
+
 FloatArray = NDArray[np.float64]
 
-LARGEST_PEAK = 2**22
-"""Fine enough that rounding a residual costs a bound less than a millionth."""
-LARGEST_TOTAL = 2**38
-"""With inputs of at most 2⁷ in magnitude, every entry of Xᵀdiag(r)X stays below 2⁵² (exact even in
-floating point) when Σ|r| does not exceed this."""
+UNIT_BITS = 90
+"""Quotients r²/w are rounded up to multiples of 2^-90 of the largest of them."""
 
 
-def dual_value(residual: FloatArray, targets: FloatArray) -> float:
-    """yᵀr - ½‖r‖²."""
-    return float(targets @ residual - 0.5 * residual @ residual)
-
-
-def exact_dual(
-    residual: NDArray[np.int32], targets: FloatArray, largest_step: Fraction
-) -> Fraction:
-    """Largest t·yᵀr - ½t²‖r‖² over t in [0, largest_step], exactly."""
-    integers = residual.tolist()
-    slope = sum(
-        (Fraction(y) * r for y, r in zip(targets.tolist(), integers, strict=True)), Fraction(0)
-    )
-    square = sum(r * r for r in integers)
-    if not square or slope <= 0:
+def square_above(loss: Loss, residual: NDArray[np.int32]) -> Fraction:
+    """Σ r_i²/w_i, exactly without weights and a little above with them."""
+    squares = [r * r for r in residual.tolist()]
+    if loss.weights is None:
+        return Fraction(sum(squares))
+    pairs = list(zip(squares, loss.weights.tolist(), strict=True))
+    largest = max((Fraction(square) / Fraction(weight) for square, weight in pairs), default=0)
+    if not largest:
         return Fraction(0)
-    step = min(largest_step, slope / square)
+    exponent = largest.numerator.bit_length() - largest.denominator.bit_length() - UNIT_BITS
+    unit = Fraction(2) ** exponent
+    # One unit more keeps the sum above that of any checker that rounds more finely.
+    return unit * (1 + sum(math.ceil(square / (Fraction(w) * unit)) for square, w in pairs))
+
+
+def largest_on_ray(slope: Fraction, square: Fraction, largest_step: Fraction) -> Fraction:
+    """Largest t·slope - ½t²·square over t in [0, largest_step]."""
+    if slope <= 0:
+        return Fraction(0)
+    step = min(largest_step, slope / square) if square else largest_step
     return step * slope - step * step * square / 2
-
-
-def integer_scale(peak: float, rows: int) -> float:
-    """Factor that takes residuals of magnitude at most `peak` to integers for `rows` rows."""
-    return min(LARGEST_PEAK, LARGEST_TOTAL // rows - 1) / peak
-
-
-def take_away(
-    exact: FloatArray, rounded: NDArray[np.int64], excess: int, *, positive_only: bool = False
-) -> None:
-    """Lower the sum of `rounded` by `excess`, one unit a place, where rounding went up the most.
-
-    Args:
-        exact: what was rounded, (n,).
-        rounded: its integers, changed in place.
-        excess: units to take away; negative to add.
-        positive_only: leave zeros alone, so that nothing becomes negative (`excess` ≥ 0 then).
-    """
-    sign = 1 if excess > 0 else -1
-    while excess:
-        places = np.flatnonzero(rounded > 0) if positive_only else np.arange(rounded.size)
-        order = np.argsort(sign * (exact[places] - rounded[places]), kind="stable")
-        moved = places[order[: abs(excess)]]
-        rounded[moved] -= sign
-        excess -= sign * moved.size

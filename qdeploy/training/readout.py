@@ -94,9 +94,12 @@ def _descend(
     value = loss.value(linear + intercept, targets) + cost(weights)
     if not weights.size:
         return weights, intercept
-    # Curvature is at most one, so this bounds what a unit costs beyond the gradient.
-    centred = columns - columns.mean(axis=0)
-    bend = 0.5 * (np.einsum("ij,ij->j", centred, centred) + bowl)
+    # Curvature is at most the sample's weight, so this bounds what a unit costs beyond the
+    # gradient. At kinks no bound is known; what a unit costs is then seen when it is tried.
+    bend = np.full(weights.size, 0.5 * bowl)
+    if not loss.kinked:
+        centred = columns - np.average(columns, axis=0, weights=loss.weights)
+        bend += 0.5 * np.einsum("ij,ij->j", loss.times(centred), centred)
     refused = np.zeros((2, weights.size), dtype=bool)
     for _ in range(MOVES_PER_WEIGHT * weights.size):
         slope = bowl * weights - columns.T @ loss.residual(linear + intercept, targets)

@@ -66,7 +66,8 @@ class Rows:
 
     def part(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.features[chosen], self.quantizer, self.targets[chosen], self.loss)
+        loss = self.loss.part(chosen)
+        return Rows(self.features[chosen], self.quantizer, self.targets[chosen], loss)
 
     def seen_by(self, quantizer: InputQuantizer) -> "Rows":
         """The same rows, other inputs."""
@@ -89,8 +90,10 @@ class Rows:
     def _problem(self, steps: FloatArray, ridge: float) -> SharedProblem:
         inputs = steps * (INPUT_STEP / np.sqrt(self.dimension))
         # Random signs give neurons whose squares have about this sum over the rows.
-        energy = float((inputs**2).sum(axis=1).mean()) ** 2 * len(inputs)
-        return SharedProblem(inputs, self.targets, self.loss, ridge * energy)
+        weights = self.loss.times(np.ones(len(inputs)))
+        size = float(np.average((inputs**2).sum(axis=1), weights=self.loss.weights))
+        energy = size**2 * float(weights.sum())
+        return SharedProblem(inputs, self.targets, self.loss.smoothed(), ridge * energy)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def largest_beta(
         problem = TrainingProblem(integers, column, 1.0, loss)
         zero = np.zeros(len(column))
         constant = zero + loss.best_intercept(zero, column)
-        residual = loss.residual(constant, column)
+        # Smoothed: at a kink, a single residual says little about the others.
+        residual = loss.smoothed().residual(constant, column)
         norm = float(oracle.price(problem.matrix(residual)).values[0])
         # Contradictory data leave a norm of zero, or of rounding errors: no β may be as small.
         trivial = float(np.abs(residual) @ np.abs(problem.inputs).sum(axis=1) ** 2)
@@ -110,7 +111,7 @@ def select_beta(
         predictions[:, folds == fold, output] = path
         progress(ProgressEvent("choosing beta by cross-validation", number, len(work)))
     errors = prediction_errors(predictions, targets, task)
-    mean = errors.mean(axis=1)
+    mean = np.average(errors, axis=1, weights=loss.weights)
     best = int(mean.argmin())
     spread = float(errors[best].std(ddof=1) / np.sqrt(rows))
     chosen = int(np.flatnonzero(mean <= mean[best] + spread)[0])
@@ -140,13 +141,16 @@ def _path(
     seed: list[int],
 ) -> FloatArray:
     """Predictions on the held-out rows along the path, float64 (p, n_held_out)."""
-    held_out = TrainingProblem(integers[~training], targets[~training], 1.0, loss)
+    held_out = TrainingProblem(integers[~training], targets[~training], 1.0, loss.part(~training))
     predictions = np.empty((len(betas), held_out.samples))
     columns: ColumnGeneration | None = None
     with single_threaded():
         for number, beta in enumerate(betas):
             problem = TrainingProblem(
-                integers[training], targets[training], float(beta) * integers.shape[1], loss
+                integers[training],
+                targets[training],
+                float(beta) * integers.shape[1],
+                loss.part(training),
             )
             if columns is None:
                 generator = np.random.default_rng(seed)

@@ -31,7 +31,7 @@ class SharedProblem:
     Attributes:
         inputs: x̂ / √d, float64 (n, d), so that neuron outputs have the size of their inputs.
         targets: float64 (n, K).
-        loss: the loss of every output, of curvature at most one.
+        loss: the loss of every output, of curvature at most the weight of each sample.
         ridge: ρ > 0, for α in units of these inputs.
     """
 
@@ -49,7 +49,20 @@ class SharedProblem:
 
     def response(self, predictions: FloatArray) -> FloatArray:
         """Working response, (n, K): half the squared distance to it majorises the loss."""
-        return predictions + self.loss.residual(predictions, self.targets)
+        return predictions + self.loss.over(self.loss.residual(predictions, self.targets))
+
+    def centred(self, values: FloatArray) -> FloatArray:
+        """√w times the values (n, m) less their weighted means, so that plain products count."""
+        centred: FloatArray = values - np.average(values, axis=0, weights=self.loss.weights)
+        return centred if self.loss.weights is None else centred * self._root
+
+    def unweighted(self, values: FloatArray) -> FloatArray:
+        """Values (n, m) over √w: back from what `centred` gives."""
+        return values if self.loss.weights is None else values / self._root
+
+    @property
+    def _root(self) -> FloatArray:
+        return np.sqrt(self.loss.times(np.ones((len(self.inputs), 1))))
 
     def same(self, response: FloatArray, other: FloatArray) -> bool:
         """Whether two working responses (n, K) agree but for rounding; always, if squared."""
@@ -58,7 +71,7 @@ class SharedProblem:
 
     def objective(self, predictions: FloatArray, weights: FloatArray) -> float:
         """Loss of predictions (n, K) plus the ridge of the readout (m, K)."""
-        loss = self.loss.value(predictions.ravel(), self.targets.ravel())
+        loss = self.loss.value(predictions, self.targets)
         return loss + 0.5 * self.ridge * float((weights**2).sum())
 
 
@@ -104,15 +117,15 @@ def solve_readout(
         response: working response to start from, (n, K); by default the targets.
         steps: most steps; a squared loss takes one.
     """
-    mean = features.mean(axis=0)
-    centred = features - mean
+    mean = np.average(features, axis=0, weights=problem.loss.weights)
+    centred = problem.centred(features)
     inverse = inverse_gram(centred, problem.ridge)
     wanted: FloatArray = problem.targets if response is None else response
     before = np.inf
     while True:
-        level = wanted.mean(axis=0)
-        weights: FloatArray = inverse @ (centred.T @ (wanted - level))
-        predictions: FloatArray = centred @ weights + level
+        level = np.average(wanted, axis=0, weights=problem.loss.weights)
+        weights: FloatArray = inverse @ (centred.T @ problem.centred(wanted))
+        predictions: FloatArray = problem.unweighted(centred @ weights) + level
         moved = problem.response(predictions)
         objective = problem.objective(predictions, weights)
         steps -= 1

@@ -66,13 +66,13 @@ def straight_through(
         seen = SharedProblem(
             problem.inputs[chosen],
             problem.targets[chosen],
-            problem.loss,
+            problem.loss.part(chosen),
             problem.ridge * len(inputs) / rows,
         )
         readout = solve_readout(seen, (left * right).astype(np.float64), steps=READOUT_STEPS)
         if rows > BATCH or readout.objective < best:
             best, signs = readout.objective, drawn
-        residual = readout.response - readout.predictions
+        residual = seen.loss.times(readout.response - readout.predictions)
         slope = -(residual @ readout.weights.T / len(inputs)).astype(np.float32)
         gradients = ((slope * right).T @ inputs, (slope * left).T @ inputs)
         falling = (1 + np.cos(np.pi * step / steps)) / 2

@@ -7,11 +7,12 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from qdeploy.data import Dataset, dataset_from_arrays
+from qdeploy.data import Dataset, dataset_from_arrays, with_class_weight
 from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
+from qdeploy.data.weighting import ClassWeight
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Head, Model, Numbers
 from qdeploy.progress import Progress, silent
@@ -43,6 +44,8 @@ def train(
     jobs: int = -1,
     name: str = "model",
     feature_names: Sequence[str] | None = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Train a ±1 network and prove how far it is from the best one of any width.
@@ -51,7 +54,7 @@ def train(
         X: raw features (n, D), or a whole dataset (then `y` stays None).
         y: labels (n,), or numbers (n,) or (n, K).
         task: guessed from y when None.
-        loss: "squared" or "squared-hinge" (classes only).
+        loss: "squared", or for classes "squared-hinge", "hinge" or "logistic".
         mode: "certified" (any width, a proof) or "compact" (the best of a given number of neurons
             that all outputs share); by default compact as soon as `neurons` is given.
         beta: λ = beta·d is the price of Σ|α|; "auto" chooses it by cross-validation
@@ -69,13 +72,15 @@ def train(
         jobs: processes, as joblib counts them; -1 uses every core.
         name: name of the model, a valid C name.
         feature_names: D names, for arrays.
+        sample_weight: weights (n,) of the rows, for arrays: a row of weight w counts as w rows.
+        class_weight: weight of each class, or "balanced" for the same total weight of all.
         progress: told of the stages.
 
     Raises:
         QDeployError: the data or an option is unusable.
     """
     began = time.monotonic()
-    dataset = _dataset(X, y, task, feature_names)
+    dataset = _dataset(X, y, task, feature_names, sample_weight)
     options = Options(
         task=dataset.task,
         loss=loss,
@@ -90,10 +95,12 @@ def train(
         relaxation=relaxation,
         seed=seed,
         jobs=jobs,
+        class_weight=class_weight,
     )
+    dataset = with_class_weight(dataset, class_weight)
     head, targets = encode(dataset)
     fit = train_compact if options.chosen_mode == "compact" else train_certified
-    fitted = fit(dataset, targets, losses[loss], options, progress, began)
+    fitted = fit(dataset, targets, losses[loss].weighted(dataset.weights), options, progress, began)
     model = Model(
         name=name,
         network=fitted.network,
@@ -119,7 +126,7 @@ def train(
         model=model,
         mode=options.chosen_mode,
         history=fitted.history,
-        train_score=model.score(dataset.features, dataset.target),
+        train_score=model.score(dataset.features, dataset.target, dataset.weights),
         seconds=time.monotonic() - began,
         advice=fitted.advice,
         selection=fitted.selection,
@@ -146,7 +153,8 @@ def encode(dataset: Dataset) -> tuple[Head, FloatArray]:
         signs = np.where(index.reshape(-1, 1) == positions, 1.0, -1.0)
         return Classes(tuple(labels.tolist())), signs
     values = dataset.target.astype(np.float64).reshape(len(dataset.target), -1)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    mean = np.average(values, axis=0, weights=dataset.weights)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=dataset.weights))
     for column, size in enumerate(deviation):
         if not np.isfinite(size) or size <= 1e-12 * abs(mean[column]):
             raise QDeployError(
@@ -161,11 +169,16 @@ def _dataset(
     y: NDArray[Any] | None,
     task: Task | None,
     feature_names: Sequence[str] | None,
+    sample_weight: ArrayLike | None,
 ) -> Dataset:
     if isinstance(X, Dataset):
         if y is not None:
             raise QDeployError("a dataset holds its own target; leave y out")
+        if sample_weight is not None:
+            raise QDeployError("a dataset holds its own weights; leave sample_weight out")
         return X
     if y is None:
         raise QDeployError("training needs a target: give y beside X")
-    return dataset_from_arrays(X, y, task=task, feature_names=feature_names)
+    return dataset_from_arrays(
+        X, y, task=task, feature_names=feature_names, sample_weight=sample_weight
+    )

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import cvxpy
@@ -47,19 +48,26 @@ def exact_norm(gram):
     return int(abs(signs @ gram.astype(object) @ signs.T).max())
 
 
-def _lasso(atoms, y, loss, penalty):
+def _lasso(atoms, y, loss, penalty, weights):
     """Optimum, α, b and the residual -∇L of the convex problem over all the atoms."""
     alpha, intercept = cvxpy.Variable(atoms.shape[1]), cvxpy.Variable()
-    values = atoms @ alpha + intercept
-    fit = (
-        cvxpy.sum_squares(values - y)
-        if loss == "squared"
-        else cvxpy.sum_squares(cvxpy.pos(1 - cvxpy.multiply(y, values)))
+    values = cvxpy.Variable(len(y))
+    margins = cvxpy.multiply(y, values)
+    fit = {
+        "squared": (values - y) ** 2 / 2,
+        "squared-hinge": cvxpy.pos(1 - margins) ** 2 / 2,
+        "hinge": cvxpy.pos(1 - margins),
+        "logistic": cvxpy.logistic(-margins),
+    }[loss]
+    # The dual variable of this constraint is the residual, for every loss.
+    definition = values == atoms @ alpha + intercept
+    problem = cvxpy.Problem(
+        cvxpy.Minimize(weights @ fit + penalty * cvxpy.norm1(alpha)), [definition]
     )
-    problem = cvxpy.Problem(cvxpy.Minimize(fit / 2 + penalty * cvxpy.norm1(alpha)))
-    problem.solve(solver=cvxpy.CLARABEL)
-    scores = atoms @ alpha.value + intercept.value
-    residual = y - scores if loss == "squared" else y * np.maximum(1 - y * scores, 0)
+    problem.solve(solver=cvxpy.CLARABEL, tol_gap_rel=1e-10, tol_gap_abs=1e-10, tol_feas=1e-10)
+    residual = definition.dual_value
+    if residual @ y < 0:
+        residual = -residual
     return problem.value, alpha.value, float(intercept.value), residual
 
 
@@ -74,18 +82,19 @@ def _integer_residual(residual, y, loss):
     return r.astype(np.int32)
 
 
-def exact_figures(model, inputs, targets, k, norm):
+def exact_figures(model, inputs, targets, k, norm, weights=None):
     """Objective and dual value of one output, as fractions, straight from the definitions."""
     certificate = model.certificate
     step, scale = Fraction(certificate.input_step), Fraction(model.scale)
     penalty = Fraction(certificate.penalty)
     quadratic, readout = model.network.layers
     objective = penalty * sum(abs(int(a)) * scale / step**2 for a in readout.weights[:, k])
-    linear = square = Fraction(0)
-    for x, y, r in zip(
+    rays = []
+    for x, y, r, w in zip(
         inputs.tolist(),
         targets[:, k].tolist(),
         certificate.outputs[k].residual.tolist(),
+        [1] * len(inputs) if weights is None else weights.tolist(),
         strict=True,
     ):
         score = int(readout.bias[k])
@@ -97,20 +106,60 @@ def exact_figures(model, inputs, targets, k, norm):
                 * (left + int(quadratic.left_bias[j]))
                 * (right + int(quadratic.right_bias[j]))
             )
-        value, y = scale * score, Fraction(y)
-        square += r * r
-        if certificate.loss == "squared":
-            objective += (value - y) ** 2 / 2
-            linear += y * r
-        else:
-            objective += max(1 - y * value, Fraction(0)) ** 2 / 2
-            linear += abs(r)
-    if linear <= 0:
-        return objective, Fraction(0)
-    t = linear / square
-    if norm:
-        t = min(t, penalty / (norm * step**2))
-    return objective, t * linear - t * t * square / 2
+        value, y, w = scale * score, Fraction(y), Fraction(w)
+        rays.append((w, y, r))
+        objective += w * _loss(certificate.loss, value, y)
+    limit = penalty / (norm * step**2) if norm else None
+    return objective, max(_dual(certificate.loss, rays, limit), Fraction(0))
+
+
+def _loss(name, value, y):
+    if name == "squared":
+        return (value - y) ** 2 / 2
+    if name == "logistic":
+        return _softplus(-y * value)
+    short = max(1 - y * value, Fraction(0))
+    return short if name == "hinge" else short**2 / 2
+
+
+def _dual(loss, rays, limit):
+    """Largest dual value on the ray through the residual, t up to the limit."""
+    if loss.startswith("squared"):
+        linear = (
+            sum(y * r for _, y, r in rays) if loss == "squared" else sum(abs(r) for *_, r in rays)
+        )
+        square = sum(r * r / w for w, _, r in rays)
+        if linear <= 0 or not square:
+            return Fraction(0)
+        t = linear / square if limit is None else min(linear / square, limit)
+        return t * linear - t * t * square / 2
+    end = min((w / abs(r) for w, _, r in rays if r), default=Fraction(0))
+    end = end if limit is None else min(end, limit)
+    if loss == "hinge":
+        return end * sum(abs(r) for *_, r in rays)
+
+    def slope(t):
+        shares = ((abs(r), float(t * abs(r) / w)) for w, _, r in rays if r)
+        return sum(size * (math.log1p(-min(s, 1 - 1e-16)) - math.log(s)) for size, s in shares)
+
+    low, high = Fraction(0), end
+    if end and slope(end) < 0:
+        for _ in range(70):
+            middle = (low + high) / 2
+            low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return sum(w * _entropy(high * abs(r) / w) for w, _, r in rays)
+
+
+def _softplus(x):
+    with localcontext(prec=60):
+        value = Decimal(x.numerator) / Decimal(x.denominator)
+        return Fraction((1 + value.exp()).ln())
+
+
+def _entropy(share):
+    with localcontext(prec=60):
+        parts = [Decimal(p.numerator) / Decimal(p.denominator) for p in (share, 1 - share)]
+        return Fraction(sum(-part * part.ln() for part in parts if part > 0))
 
 
 def _outward(value, direction):
@@ -125,7 +174,7 @@ def _multipliers(gram):
     return np.full(len(gram), math.ceil(largest * (1 + 1e-9)) + 1, dtype=np.int64)
 
 
-def _build(inputs, target, head, loss, method, fraction):
+def _build(inputs, target, head, loss, method, fraction, weights=None):
     lifted = np.hstack([inputs, np.full((len(inputs), 1), KAPPA)]).astype(np.int64)
     size = lifted.shape[1]
     pairs = _pairs(size)
@@ -139,7 +188,8 @@ def _build(inputs, target, head, loss, method, fraction):
     centred = targets - targets.mean(axis=0)
     beta = fraction * np.abs(atoms.T @ centred).max() / size
     penalty = beta * size
-    solved = [_lasso(atoms, y, loss, penalty) for y in targets.T]
+    every = np.ones(len(inputs)) if weights is None else weights
+    solved = [_lasso(atoms, y, loss, penalty, every) for y in targets.T]
 
     amplitudes = np.stack([alpha * INPUT_STEP**2 / SCALE for _, alpha, _, _ in solved], axis=1)
     used = np.flatnonzero(np.abs(np.rint(amplitudes)).max(axis=1) > 0)
@@ -178,13 +228,16 @@ def _build(inputs, target, head, loss, method, fraction):
                 penalty=penalty,
                 input_step=INPUT_STEP,
                 constant=KAPPA,
-                data_digest=dataset_digest(inputs, targets),
+                data_digest=dataset_digest(inputs, targets, weights),
                 outputs=tuple(outputs),
             ),
         )
 
     draft = model_with(proofs)
-    exact = [exact_figures(draft, inputs, targets, k, p.norm_bound) for k, p in enumerate(proofs)]
+    exact = [
+        exact_figures(draft, inputs, targets, k, p.norm_bound, weights)
+        for k, p in enumerate(proofs)
+    ]
     model = model_with(
         OutputCertificate(
             _outward(objective, math.inf),
@@ -202,6 +255,7 @@ def _build(inputs, target, head, loss, method, fraction):
         target_names=("y",) if target.ndim == 1 else tuple(f"y{k}" for k in range(target.shape[1])),
         task="regress" if isinstance(head, Numbers) else "classify",
         source="arrays",
+        weights=weights,
     )
     return Certified(model, dataset, targets, tuple(optimum for optimum, *_ in solved))
 
@@ -220,10 +274,10 @@ def certified() -> Callable[[str, str, str], Certified]:
     def make(kind, loss, method):
         if (kind, loss, method) not in made:
             rng = np.random.default_rng(5)
-            size = {"two": 5, "three": 3, "numbers": 4}[kind]
+            size = {"two": 5, "three": 3, "numbers": 4, "weighted": 4}[kind]
             inputs = np.clip(np.rint(rng.normal(size=(24, size)) * 40), -128, 127)
             wave = inputs[:, 0] * inputs[:, 1] + 30 * inputs[:, 2]
-            if kind == "two":
+            if kind in ("two", "weighted"):
                 target = np.where(wave > 0, "yes", "no")
                 head = Classes(("no", "yes"))
             elif kind == "three":
@@ -232,7 +286,10 @@ def certified() -> Callable[[str, str, str], Certified]:
             else:
                 target = np.stack([wave / 900 + 7, rng.normal(size=24)], axis=1)
                 head = Numbers(("a", "b"), tuple(target.mean(axis=0)), tuple(target.std(axis=0)))
-            made[kind, loss, method] = _build(inputs, target, head, loss, method, 0.05)
+            made[kind, loss, method] = _build(
+                inputs, target, head, loss, method, 0.05,
+                rng.gamma(2.0, size=24) if kind == "weighted" else None,
+            )  # fmt: skip
         return made[kind, loss, method]
 
     return make
@@ -254,9 +311,10 @@ def claims_are_true() -> Callable[[Model, Certified], bool]:
             norm = exact_norm(gram)
             if r.sum() != 0 or norm > proof.norm_bound:
                 return False
-            if model.certificate.loss == "squared-hinge" and (case.targets[:, k] * r < 0).any():
+            if model.certificate.loss != "squared" and (case.targets[:, k] * r < 0).any():
                 return False
-            objective, bound = exact_figures(model, inputs, case.targets, k, norm)
+            weights = case.dataset.weights
+            objective, bound = exact_figures(model, inputs, case.targets, k, norm, weights)
             if proof.objective < objective or proof.bound > bound:
                 return False
         return True

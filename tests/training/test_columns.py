@@ -146,4 +146,6 @@ def test_integer_readout_never_loses_to_rounding(problem, loss, bits):
     assert objective(readout.weights[:, 0]) <= objective(rounded) + 1e-9
     if bits == 16:
         real = solve_master(problem, features, neurons.weights[:, 0]).objective
-        assert objective(readout.weights[:, 0]) == pytest.approx(real, rel=1e-5)
+        # At the kinks of a hinge, single units say less about where the objective falls.
+        accuracy = 5e-5 if problem.loss.kinked else 1e-5
+        assert objective(readout.weights[:, 0]) == pytest.approx(real, rel=accuracy)

@@ -14,16 +14,20 @@ LOSSES = losses.names()
 
 
 def problem(loss, samples=120, inputs=7, share=0.02, seed=0):
-    """A problem with targets ±1 that depend on products of inputs; λ is a share of its largest."""
+    """A problem with targets ±1 that depend on products of inputs; λ is a share of its largest.
+
+    Relaxations are for smooth losses: the kink of the hinge is rounded off.
+    """
     generator = np.random.default_rng(seed)
     x = np.clip(np.rint(32 * generator.standard_normal((samples, inputs))), -128, 127)
     mixed = x[:, 0] * x[:, 1 % inputs] - 0.7 * x[:, 2 % inputs] ** 2 + 20 * x[:, 0]
     noise = 300 * generator.standard_normal(samples)
     targets = np.where(mixed + noise > np.median(mixed), 1.0, -1.0)
-    made = TrainingProblem(lift(x.astype(np.int8)), targets, 1.0, losses[loss])
+    smooth = losses[loss].smoothed()
+    made = TrainingProblem(lift(x.astype(np.int8)), targets, 1.0, smooth)
     empty = best_scale(made, np.zeros(samples))
     largest = semidefinite_norm(made.matrix(empty.residual)).bound
-    return TrainingProblem(made.integers, targets, share * largest, losses[loss])
+    return TrainingProblem(made.integers, targets, share * largest, smooth)
 
 
 def feasible(made, solution, tolerance=1e-6):

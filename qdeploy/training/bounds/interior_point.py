@@ -17,7 +17,13 @@ from scipy.linalg import cho_solve, lapack
 
 from qdeploy.progress import Progress, ProgressEvent, silent
 
-__all__ = ["SemidefiniteNorm", "semidefinite_norm", "unit_vectors"]
+__all__ = [
+    "DominatingDiagonal",
+    "SemidefiniteNorm",
+    "dominating_diagonal",
+    "semidefinite_norm",
+    "unit_vectors",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -86,51 +92,109 @@ def semidefinite_norm(
         time_limit: seconds, or None; the solution at that moment is feasible all the same.
         progress: told of the gap.
     """
-    dimension = matrix.shape[0]
+    solved = dominating_diagonal(
+        (matrix, -matrix), tolerance=tolerance, time_limit=time_limit, progress=progress
+    )
+    positive, negative = solved.duals
+    return SemidefiniteNorm(
+        _inner(matrix, positive - negative), solved.diagonal, positive, negative
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class DominatingDiagonal:
+    """A diagonal above two matrices, and the dual blocks.
+
+    Attributes:
+        diagonal: z, float64 (d,); Diag(z) - M is positive definite on the rows of each block.
+        duals: X, float64 (d, d) each, zero outside the block; their diagonals sum to one.
+    """
+
+    diagonal: FloatArray
+    duals: tuple[FloatArray, FloatArray]
+
+
+def dominating_diagonal(
+    matrices: tuple[FloatArray, FloatArray],
+    rows: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None,
+    *,
+    tolerance: float = 1e-7,
+    time_limit: float | None = None,
+    progress: Progress = silent,
+) -> DominatingDiagonal:
+    """The smallest Σz with Diag(z) ⪰ M on the given rows, for two matrices M at once.
+
+    Args:
+        matrices: two symmetric matrices M, float64 (d, d).
+        rows: rows (and columns) on which each of them counts, ascending; every index is in one of
+            them at least. All rows by default.
+        tolerance: relative gap between the primal and the dual value to stop at.
+        time_limit: seconds, or None; the solution at that moment is feasible all the same.
+        progress: told of the gap.
+    """
+    dimension = matrices[0].shape[0]
     started = time.monotonic()
-    row_sums = np.abs(matrix).sum(axis=1)
-    half = np.eye(dimension) / 2
+    every = np.arange(dimension)
+    places = (every, every) if rows is None else rows
+    blocks = [m[np.ix_(p, p)] for m, p in zip(matrices, places, strict=True)]
+    row_sums = np.zeros(dimension)
+    shares = np.zeros(dimension)
+    for block, place in zip(blocks, places, strict=True):
+        row_sums[place] = np.maximum(row_sums[place], np.abs(block).sum(axis=1))
+        shares[place] += 1
+    duals = [np.diag(1 / shares[place]) for place in places]
     unit = float(row_sums.mean())
+
+    def whole() -> tuple[FloatArray, FloatArray]:
+        full = [np.zeros((dimension, dimension)) for _ in places]
+        for target, place, dual in zip(full, places, duals, strict=True):
+            target[np.ix_(place, place)] = dual
+        return full[0], full[1]
+
     if unit == 0.0:
-        return SemidefiniteNorm(0.0, np.zeros(dimension), half, half)
-    scaled = matrix / unit
-    multipliers = 1.1 * row_sums / unit + 0.1
-    duals = [half, half.copy()]
-    slacks = [np.diag(multipliers) - scaled, np.diag(multipliers) + scaled]
+        return DominatingDiagonal(np.zeros(dimension), whole())
+    blocks = [block / unit for block in blocks]
+    diagonal = 1.1 * row_sums / unit + 0.1
+
+    def rest() -> list[FloatArray]:
+        return [np.diag(diagonal[p]) - b for p, b in zip(places, blocks, strict=True)]
+
+    slacks = rest()
     gap = sum(_inner(x, s) for x, s in zip(duals, slacks, strict=True))
     centring = gap / (4 * dimension)
     for step in range(LARGEST_STEPS):
-        relative = gap / multipliers.sum()
+        relative = gap / np.abs(diagonal).sum()
         progress(ProgressEvent("semidefinite bound", step, None, {"gap": float(relative)}))
         if relative <= tolerance:
             break
         if time_limit is not None and time.monotonic() - started > time_limit:
             break
         inverses = [_inverse(slack) for slack in slacks]
-        system = sum(i * x for i, x in zip(inverses, duals, strict=True))
-        right_side = centring * sum(np.diag(i) for i in inverses) - 1.0
+        system = np.zeros((dimension, dimension))
+        right_side = -np.ones(dimension)
+        for inverse, dual, place in zip(inverses, duals, places, strict=True):
+            system[np.ix_(place, place)] += inverse * dual
+            right_side[place] += centring * np.diag(inverse)
         factor, failed = lapack.dpotrf(system, lower=1)
         if failed:
             break
         change = cho_solve((factor, True), right_side)
         moves = []
-        for x, inverse in zip(duals, inverses, strict=True):
-            move = centring * inverse - x - (inverse * change) @ x
+        for dual, inverse, place in zip(duals, inverses, places, strict=True):
+            move = centring * inverse - dual - (inverse * change[place]) @ dual
             moves.append((move + move.T) / 2)
         primal_step = _step_inside(duals, moves)
-        dual_step = _step_inside(slacks, [np.diag(change)] * 2)
+        dual_step = _step_inside(slacks, [np.diag(change[place]) for place in places])
         if max(primal_step, dual_step) < SHORTEST_STEP:
             break
         duals = [x + primal_step * move for x, move in zip(duals, moves, strict=True)]
-        multipliers = multipliers + dual_step * change
-        slacks = [np.diag(multipliers) - scaled, np.diag(multipliers) + scaled]
+        diagonal = diagonal + dual_step * change
+        slacks = rest()
         gap = sum(_inner(x, s) for x, s in zip(duals, slacks, strict=True))
         centring = gap / (4 * dimension)
         if primal_step + dual_step > 1.8:
             centring /= 4
-    return SemidefiniteNorm(
-        _inner(matrix, duals[0] - duals[1]), multipliers * unit, duals[0], duals[1]
-    )
+    return DominatingDiagonal(diagonal * unit, whole())
 
 
 def _inner(first: FloatArray, second: FloatArray) -> float:

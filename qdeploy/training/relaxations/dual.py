@@ -8,7 +8,6 @@ Any residual of a best intercept sums to zero; t·r with t = λ / Σz is then fe
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from qdeploy.training.bounds.interior_point import SemidefiniteNorm, semidefinite_norm
 from qdeploy.training.losses import FloatArray
@@ -39,13 +38,9 @@ def dual_point(problem: TrainingProblem, residual: FloatArray, tolerance: float)
         tolerance: relative accuracy of the norm.
     """
     norm = semidefinite_norm(problem.matrix(residual), tolerance=tolerance)
-    if not norm.bound:
-        return DualPoint(problem.loss.dual_value(residual, problem.targets), norm)
-    longest = problem.penalty / norm.bound
-
-    def value(step: float) -> float:
-        return float(problem.loss.dual_value(step * residual, problem.targets))
-
-    inside = minimize_scalar(lambda step: -value(step), bounds=(0.0, longest), method="bounded")
-    candidates = [float(inside.x), longest, min(longest, 1.0)]
-    return DualPoint(float(np.max([value(step) for step in candidates])), norm)
+    step = problem.loss.best_step(residual, problem.targets)
+    if norm.bound:
+        step = min(step, problem.penalty / norm.bound)
+    if not np.isfinite(step):
+        step = 1.0
+    return DualPoint(float(problem.loss.dual_value(step * residual, problem.targets)), norm)
