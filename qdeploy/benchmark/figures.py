@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.targets.cycles import INSTRUCTION_CLASSES
+from qdeploy.targets.pipeline import PIPELINE_CLASSES
 
 __all__ = ["METRICS", "Figure", "FigureSheet", "Metric", "Obtained"]
 
@@ -55,12 +56,13 @@ METRICS: dict[str, Metric] = {
     "ram_buffers": Metric("B", "one input and its scores"),
     "ram_scratch": Metric("B", "working memory of one inference"),
     "stack": Metric("B", "deepest stack of one inference"),
+    "resident": Metric("B", "peak resident memory of the process that runs it"),
     "model_bytes": Metric("B", "what describes the model: ONNX file, or fitted parameters"),
     "accuracy": Metric("fraction", "test rows that are classified correctly", False),
     "r2": Metric("1", "coefficient of determination on the test rows", False),
     **{
         f"instructions_{name}": Metric("instructions", f"instructions of the class {name}")
-        for name in INSTRUCTION_CLASSES
+        for name in dict.fromkeys((*INSTRUCTION_CLASSES, *PIPELINE_CLASSES))
     },
 }
 

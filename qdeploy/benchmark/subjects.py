@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "Subject",
     "make_context",
     "make_timers",
+    "pool",
     "prepare",
 ]
 
@@ -33,6 +34,8 @@ POOL_SAMPLES = 256
 """Inputs that calls take in turn; larger batches take at least two of them."""
 
 NATIVE, PYTHON, PIPELINE = "native", "python", "pipeline"
+
+Number = TypeVar("Number", bound=np.generic)
 
 Key = tuple[str, str, int]
 """Implementation, how it is called, samples a call."""
@@ -107,7 +110,7 @@ def prepare(
         prepared = stack.enter_context(peer.prepare(context))
         native = {}
         for batch in batches:
-            inputs = _pool(context.inputs, batch)
+            inputs = pool(context.inputs, batch)
             timer = prepared.native(inputs)
             if timer is not None:
                 native[batch] = timer
@@ -120,8 +123,8 @@ def prepare(
     return subjects, skipped
 
 
-def _pool(inputs: NDArray[np.int8], batch: int) -> NDArray[np.int8]:
-    """Batches to take in turn, int8 (p, batch, d) with p ≥ 2, rows repeated where they run out."""
+def pool(inputs: NDArray[Number], batch: int) -> NDArray[Number]:
+    """Batches (p, batch, d) with p ≥ 2 of rows (n, d), repeated where they run out."""
     count = max(2, len(inputs) // batch)
     rows = np.arange(count * batch) % len(inputs)
     return np.ascontiguousarray(inputs[rows].reshape(count, batch, -1))

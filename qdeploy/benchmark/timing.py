@@ -111,9 +111,15 @@ class GroupPlan:
     groups: int
 
 
-def plan_groups(timer: Timer, schedule: Schedule) -> GroupPlan:
-    """The smallest group that the clock can resolve, and how many of them fill a round."""
-    shortest = clock_cost() / CLOCK_SHARE
+def plan_groups(timer: Timer, schedule: Schedule, clock: float | None = None) -> GroupPlan:
+    """The smallest group that the clock can resolve, and how many of them fill a round.
+
+    Args:
+        timer: what is timed.
+        schedule: time and rounds.
+        clock: seconds that a reading of its clock takes; None for this machine's.
+    """
+    shortest = (clock_cost() if clock is None else clock) / CLOCK_SHARE
     calls = 1
     while (group := float(np.median(timer.measure(calls, 5))) * calls) < shortest:
         # A margin, lest a group that is only just long enough here be too short in the run.
@@ -202,6 +208,7 @@ def interleave(
     timers: Mapping[Key, Timer],
     schedule: Schedule,
     *,
+    clock: float | None = None,
     stage: str = "timing",
     progress: Progress = silent,
 ) -> dict[Key, Samples]:
@@ -210,10 +217,11 @@ def interleave(
     Args:
         timers: what to time, by any key.
         schedule: time and rounds.
+        clock: seconds that a reading of their clock takes; None for this machine's.
         stage: what to call this in the progress.
         progress: told after each turn.
     """
-    plans = {key: plan_groups(timer, schedule) for key, timer in timers.items()}
+    plans = {key: plan_groups(timer, schedule, clock) for key, timer in timers.items()}
     samples: dict[Key, list[NDArray[np.float64]]] = {key: [] for key in timers}
     warm = schedule.round_seconds * schedule.warm_share
     total = len(timers) * schedule.rounds

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from qdeploy.benchmark.comparison import compare_samples
-from qdeploy.benchmark.figures import METRICS, FigureSheet
+from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.harness import clock_cost, loop_cost
 from qdeploy.benchmark.machine import MachineFact, describe_machine, describe_versions
 from qdeploy.benchmark.meters import Load, choose_meter
+from qdeploy.benchmark.native_times import enter_native, quantile_metrics
 from qdeploy.benchmark.peers import Context
 from qdeploy.benchmark.quality import quality
 from qdeploy.benchmark.results import BenchmarkReport
@@ -27,7 +28,6 @@ from qdeploy.benchmark.subjects import (
 from qdeploy.benchmark.suites import OWN, SUITES, Request, Suite, compiled, now
 from qdeploy.benchmark.timing import (
     CLOCK_SHARE,
-    Estimate,
     Samples,
     Schedule,
     Timer,
@@ -137,13 +137,7 @@ def _plan(request: Request) -> _Plan:
     described, seconds, peers = request.target, request.seconds, request.peers
     assert isinstance(described, CpuTarget), "the registry goes by the family"
     definition = load_benchmark(described)
-    quantiles = {_percentile_metric(share): share / 100 for share in definition.percentiles}
-    unknown = [metric for metric in quantiles if metric not in METRICS]
-    if unknown:
-        raise QDeployError(
-            f"the benchmark definition of target {described.name!r} asks for {unknown[0]}, which "
-            f"is no metric; known are {', '.join(METRICS)}"
-        )
+    quantiles = quantile_metrics(definition.percentiles, described.name)
     if seconds is not None and not 0 < seconds < float("inf"):
         raise QDeployError(f"seconds for each measurement must be positive, not {seconds:g}")
     others = definition.peers if peers is None else tuple(peers)
@@ -158,10 +152,6 @@ def _plan(request: Request) -> _Plan:
     )
 
 
-def _percentile_metric(share: float) -> str:
-    return {0.0: "latency_min", 50.0: "latency_median"}.get(share, f"latency_p{share:g}")
-
-
 def _times(
     sheet: FigureSheet,
     subjects: Sequence[Subject],
@@ -172,23 +162,7 @@ def _times(
     for subject in subjects:
         name = subject.peer.name
         for batch, native in subject.native.items():
-            taken = samples[name, NATIVE, batch]
-            note = f"{native.note}; {taken.note}"
-            if batch == 1:
-                for metric, share in quantiles.items():
-                    sheet.add(
-                        name, metric, taken.quantile(share), note, batch=1, obtained="measured"
-                    )
-            median = taken.quantile(0.5)
-            rate = Estimate(batch / median.value, batch / median.high, batch / median.low)
-            sheet.add(
-                name,
-                "throughput",
-                rate,
-                f"batch / median call; {note}",
-                batch=batch,
-                obtained="measured",
-            )
+            enter_native(sheet, name, batch, samples[name, NATIVE, batch], native.note, quantiles)
         scores = samples.get((name, PYTHON, 1))
         predictions = samples.get((name, PIPELINE, 1))
         if scores is not None:
