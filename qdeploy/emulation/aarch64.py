@@ -30,6 +30,7 @@ _STACK, _VECTORS, FLAGS = 31, 32, 64
 """Numbers of registers: 0 to 30 the integer ones, then the stack pointer, 32 vectors, the flags."""
 
 _REGISTER = re.compile(r"\b(?:([xw])(\d+)|([vqdshb])(\d+)|(w?sp))\b")
+_WIDE = re.compile(r"\bq\d+\b|\.(?:16b|8h|4s|2d)\b")
 _OPERANDS = re.compile(r",\s*(?![^\[{]*[\]}])")
 """Commas that are not inside of brackets or braces."""
 
@@ -61,6 +62,7 @@ class Operation:
         base: register of the address that it moves on; None for none.
         accumulator: register that the result is added to; None for none.
         weight: vectors that a load, store or table of several has; 1 for others.
+        narrow: whether no vector of 128 bits takes part.
         branch: whether it may go elsewhere than to the next instruction.
         text: in assembler.
     """
@@ -72,6 +74,7 @@ class Operation:
     base: int | None
     accumulator: int | None
     weight: int
+    narrow: bool
     branch: bool
     text: str
 
@@ -214,6 +217,7 @@ def _operation(
         base,
         accumulator,
         weight,
+        _WIDE.search(text) is None,
         kind in _BRANCHES,
         text,
     )

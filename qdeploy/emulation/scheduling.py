@@ -97,12 +97,13 @@ class Scheduler:
                     f"missing; the instruction {operation.text!r} was counted"
                 )
             accumulate = pipe.latency if pipe.accumulate is None else pipe.accumulate
+            cycles = pipe.narrow if operation.narrow and pipe.narrow else pipe.cycles
             known = Prepared(
                 operation,
                 pipe.slots * operation.weight,
                 tuple(self._numbers[kind] for kind in pipe.units),
                 tuple(self._numbers[kind] for kind in pipe.also),
-                pipe.cycles * operation.weight,
+                cycles * operation.weight,
                 pipe.latency + operation.weight - 1,
                 accumulate,
                 self._pipeline.address_use if operation.kind in _INTEGER else 0,

@@ -31,6 +31,7 @@ class Pipe(Table):
             first.
         also: kinds of units, any of which it needs besides, as stores their data; empty for none.
         cycles: for which it occupies each of the two.
+        narrow: the same for vectors of 64 bits and scalars; None where that is `cycles`.
         latency: cycles until an instruction that uses the result can start.
         accumulate: cycles until the next of its class can start that adds to the result; None where
             that is the latency.
@@ -40,6 +41,7 @@ class Pipe(Table):
     units: Units = Field(min_length=1, description="a list of names of units")
     also: Units = Field(default=(), description="a list of names of units")
     cycles: Count = Field(default=1, description="a positive whole number of cycles")
+    narrow: Count | None = Field(default=None, description="a positive whole number of cycles")
     latency: Cycles = Field(description=_CYCLES)
     accumulate: Cycles | None = Field(default=None, description=_CYCLES)
     slots: Count = Field(default=1, description="a positive whole number")
@@ -76,9 +78,9 @@ class PipelineClasses(Table):
         vector_shift: shifts, widening moves, narrowing.
         vector_accumulate: pairwise sums or differences that are added to something (SADALP, SABA).
         vector_reduce: sums and extremes over a whole vector.
-        vector_multiply: integer products as wide as their operands, of 128 bits.
+        vector_multiply: integer products as wide as their operands.
         vector_multiply_long: integer products twice as wide.
-        vector_multiply_add: integer products that are added, of 128 bits.
+        vector_multiply_add: integer products that are added.
         vector_multiply_add_long: integer products twice as wide that are added.
         vector_dot: dot products of four bytes (SDOT, UDOT, USDOT).
         vector_matrix: products of matrices of bytes (SMMLA, UMMLA, USMMLA).
