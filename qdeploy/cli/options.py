@@ -6,7 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Force", "Json", "ModelFile", "Quiet", "TargetName", "checked"]
+__all__ = [
+    "AcceptNewHostKey",
+    "Force",
+    "Host",
+    "Identity",
+    "Json",
+    "ModelFile",
+    "Quiet",
+    "Rpc",
+    "TargetName",
+    "checked",
+]
+
+_BOARDS = "ARM boards"
 
 
 def checked(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -35,4 +48,33 @@ ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.onnx f
 TargetName = Annotated[
     str,
     typer.Option("--target", metavar="NAME", help="See: qdeploy targets. Or a target's TOML file."),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(metavar="USER@HOST[:PORT]", help="The board, by ssh.", rich_help_panel=_BOARDS),
+]
+Identity = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --host: the private key; by default those of ssh.",
+        rich_help_panel=_BOARDS,
+    ),
+]
+AcceptNewHostKey = Annotated[
+    bool,
+    typer.Option(
+        "--accept-new-host-key",
+        metavar="",
+        help="With --host: take and remember the key of a host that is not known yet.",
+        rich_help_panel=_BOARDS,
+    ),
+]
+Rpc = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT[/KEY]",
+        help="A TVM RPC server, or a tracker and the key of its boards.",
+        rich_help_panel=_BOARDS,
+    ),
 ]

@@ -1,6 +1,7 @@
 """The tuner: its log reproduces its result, and nothing slower than the default is taken."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,15 @@ from qdeploy import onnx
 from qdeploy.benchmark.kernel_counts import random_model
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.compiler import compile_model
+from qdeploy.compiler.families import FAMILIES
+from qdeploy.compiler.plan import candidates
 from qdeploy.errors import QDeployError
+from qdeploy.progress import silent
+from qdeploy.remote import QemuPlace
 from qdeploy.targets import load_target
 from qdeploy.tuning import MEASURES, read_log, tune
-from qdeploy.tuning.measures import Measure, Weighing
+from qdeploy.tuning.measures import NO_BOARD, Measure, Subject, Weighing
+from qdeploy.tuning.measures.board import BoardWeighing
 
 
 class _Staged(Weighing):
@@ -137,3 +143,21 @@ def test_the_network_of_a_log_survives_its_file(staged, model, tmp_path):
     staged(0.8, 0.7, 0.9)
     log = tune(model, load_target("cpu"))
     log.check(onnx.load(onnx.save(model, tmp_path / "model.onnx")), load_target("cpu"))
+
+
+def test_a_board_runs_one_program_a_candidate(tmp_path):
+    """Under QEMU, whose time means nothing, but whose bits and processes do."""
+    target = load_target("raspberry-pi-5")
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    setting = FAMILIES["arm"].setting(target)
+    network = random_model(20, 8).network
+    found, _ = candidates(network, setting.isa, ("matrix",))
+    subject = Subject(network, setting, target, NO_BOARD, None, 0.01, silent)
+    tried = [found[0], found[-1]]
+    assert [each.use for each in tried] == ["single", "batch"]
+    with BoardWeighing(subject, tried, QemuPlace(target.compiled_core)) as weighing:
+        single, batch = weighing.costs()
+        assert 0 < single.low <= single.value <= single.high
+        assert batch.value > 0
+        assert weighing.ratio(0, 1).value > 0

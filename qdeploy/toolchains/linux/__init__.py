@@ -11,7 +11,10 @@ from typing import Protocol
 from qdeploy.registry import Registry
 from qdeploy.targets import ArmCore
 
-__all__ = ["LINUX_TOOLCHAINS", "LinuxToolchain"]
+__all__ = ["DEFAULT_TOOLCHAIN", "LINUX_TOOLCHAINS", "LinuxToolchain"]
+
+DEFAULT_TOOLCHAIN = "zig"
+"""What compiles where nothing else is asked for: a wheel."""
 
 
 class LinuxToolchain(Protocol):

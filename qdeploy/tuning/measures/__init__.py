@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from qdeploy.benchmark.timing import Estimate
@@ -41,7 +42,7 @@ class Access:
     """
 
     host: str | None = None
-    identity: str | None = None
+    identity: Path | None = None
     accept_new_host_key: bool = False
     rpc: str | None = None
 
