@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from qdeploy.toolchains.linux import LINUX_TOOLCHAINS
 
 from qdeploy import onnx
 from qdeploy.cli.app import run
@@ -17,6 +16,7 @@ from qdeploy.errors import QDeployError
 from qdeploy.runners import RUNNERS
 from qdeploy.targets import list_targets, load_arm_core, load_target
 from qdeploy.toolchains import TOOLCHAINS
+from qdeploy.toolchains.linux import LINUX_TOOLCHAINS
 from qdeploy.tuning import tune
 
 BOARD = "raspberry-pi-5"
