@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 
 from qdeploy.emulation.block_counts import CACHE_LINE, BlockCounts
 from qdeploy.emulation.scheduling import Scheduler
-from qdeploy.errors import QDeployError
 from qdeploy.targets import ArmCore
 from qdeploy.targets.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from qdeploy.benchmark.timing import Estimate
 
-__all__ = ["PipelineCycles", "cycles_by_cause", "pipeline_cycles"]
+__all__ = [
+    "PipelineCycles",
+    "cycles_by_cause",
+    "mispredicted",
+    "pipeline_cycles",
+]
 
 _HISTORY = 16
 """Blocks before a block that its cycles may depend on."""
@@ -65,13 +69,13 @@ def pipeline_cycles(counts: BlockCounts, core: ArmCore) -> "Estimate":
         core: the core it was counted on.
 
     Raises:
-        QDeployError: the core has no pipeline model, or it lacks a class that was counted.
+        QDeployError: the core's tables lack a class that was counted.
     """
     # Here, because the benchmark's package uses this one.
     from qdeploy.benchmark.timing import Estimate
 
     found = cycles_by_cause(counts, core)
-    band = _pipeline(core).band
+    band = core.pipeline.band
     own = found.units + found.branches
     return Estimate(
         value=own + found.memory,
@@ -86,7 +90,7 @@ def cycles_by_cause(counts: BlockCounts, core: ArmCore) -> PipelineCycles:
     Raises:
         QDeployError: as for `pipeline_cycles`.
     """
-    pipeline = _pipeline(core)
+    pipeline = core.pipeline
     missed, _ = counts.reads.misses(int(core.first_level_kibibytes * 1024))
     return PipelineCycles(
         units=_scheduled(counts, core, pipeline),
@@ -98,9 +102,9 @@ def cycles_by_cause(counts: BlockCounts, core: ArmCore) -> PipelineCycles:
 def mispredicted(counts: BlockCounts, history: int) -> int:
     """Branches of a call that a predictor with such a history would get wrong.
 
-    A branch is expected to go where it went the last time that the same blocks ran before it, as
-    many as the history has; where that never happened, a fourth of them, then only its own block.
-    A loop that ends thus costs one, unless it is so short that the history holds all of it.
+    A branch is expected to go where it went two of the last three times that the same blocks ran
+    before it, as many as the history has; where they never did, a fourth of them, then only its own
+    block. A loop that ends thus costs one, unless it is so short that the history holds all of it.
     """
     # The call follows an equal one, which the predictor has seen.
     order = np.concatenate([counts.order, counts.order])
@@ -112,9 +116,19 @@ def mispredicted(counts: BlockCounts, history: int) -> int:
         before = _previous(_histories(order, length))
         known = undecided & (before >= 0)
         known[:calls] = False
-        wrong += int(np.count_nonzero(goes[known] != goes[before[known]]))
+        wrong += int(np.count_nonzero(goes[known] != _expected(goes, before)[known]))
         undecided &= before < 0
     return wrong
+
+
+def _expected(goes: NDArray[np.int64], before: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a branch went most of the last three times; the last time, where all differ."""
+    # Behind the last place stands that there is none.
+    before = np.append(before, -1)
+    last = before[:-1]
+    second, third = before[last], before[before[last]]
+    agreed = (second >= 0) & (third >= 0) & (goes[second] == goes[third])
+    return np.where(agreed, goes[second], goes[last])
 
 
 def _previous(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -166,9 +180,3 @@ def _scheduled(counts: BlockCounts, core: ArmCore, pipeline: Pipeline) -> float:
         ends = scheduler.finish(sequence[::-1])
         total += count * (ends[-1] - (ends[-2] if len(ends) > 1 else 0))
     return total
-
-
-def _pipeline(core: ArmCore) -> Pipeline:
-    if core.pipeline is None:
-        raise QDeployError(f"{core.name}.toml: the table 'pipeline' is missing")
-    return core.pipeline

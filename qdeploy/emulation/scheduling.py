@@ -152,14 +152,14 @@ class _State:
 
     def _dispatch(self, slots: int) -> int:
         """The cycle of an instruction's dispatch."""
-        if self._slots >= self._width:
+        while self._slots >= self._width:
+            # What took more slots than were left goes on in the next cycle.
             self._cycle += 1
-            self._slots = 0
+            self._slots -= self._width
         if self._window and len(self._retired) >= self._window:
             oldest = self._retired[-self._window]
             if oldest > self._cycle:
                 self._cycle, self._slots = oldest, 0
-        # What takes more slots than are left overflows into the next cycle.
         self._slots += slots
         return self._cycle
 

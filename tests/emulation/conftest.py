@@ -1,6 +1,8 @@
-"""Sources of C or assembler as machines, built once a session."""
+"""Sources of C or assembler as machines and libraries, built once a session."""
 
 import hashlib
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,8 @@ from qdeploy.toolchains import TOOLCHAINS
 
 FLASH = Region(origin=0x0800_0000, kibibytes=512)
 RAM = Region(origin=0x2000_0000, kibibytes=32)
+
+FUNCTION = ".arch armv8.6-a+sve+bf16+fp16+crypto+sha3\n.global f\n.type f, %function\nf:\n{}\nret\n"
 
 
 @pytest.fixture(scope="session")
@@ -49,5 +53,30 @@ def assemble(build):
         else:
             head = '.section .text.f,"ax",@progbits\n.global f\n.type f,@function\nf:\n'
         return build(core_name, f"{head}{lines}\n.balign 4\n{data}\n", ("f",), kind="S")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def link(tmp_path_factory):
+    """A library for AArch64; ``link(text, kind="c", cpu="generic", flags=())``.
+
+    The text is C, or with ``kind="f"`` the lines of an assembler function ``f`` without its return.
+    """
+    known = {}
+
+    def make(text, *, kind="c", cpu="generic", flags=()):
+        key = (text, kind, cpu, flags)
+        if key not in known:
+            folder = tmp_path_factory.mktemp("library")
+            source = folder / ("source.c" if kind == "c" else "source.S")
+            source.write_text(text if kind == "c" else FUNCTION.format(text))
+            command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu"]
+            command += [f"-mcpu={cpu}", "-O2", "-fPIC", "-shared", "-nostdlib", "-Wl,-Bsymbolic"]
+            command += ["-fno-sanitize=all", "-fno-stack-protector", *flags]
+            command += [source.name, "-o", "library.so"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            known[key] = folder / "library.so"
+        return known[key]
 
     return make

@@ -40,34 +40,9 @@ int32_t deep(int32_t n)
 """
 
 
-@pytest.fixture(scope="session")
-def link(tmp_path_factory):
-    """A library of a source; ``link(text, kind="c", cpu="generic", flags=())``."""
-    known = {}
-
-    def make(text, *, kind="c", cpu="generic", flags=()):
-        key = (text, kind, cpu, flags)
-        if key not in known:
-            folder = tmp_path_factory.mktemp("library")
-            (folder / f"source.{kind}").write_text(text)
-            command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu"]
-            command += [f"-mcpu={cpu}", "-O2", "-fPIC", "-shared", "-nostdlib", "-Wl,-Bsymbolic"]
-            command += ["-fno-sanitize=all", "-fno-stack-protector", *flags]
-            command += [f"source.{kind}", "-o", "library.so"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
-            known[key] = folder / "library.so"
-        return known[key]
-
-    return make
-
-
 @pytest.fixture
 def machine(link):
     return LibraryMachine(link(LIBRARY), load_arm_core("cortex-a53"))
-
-
-def assembler(lines):
-    return f".global f\n.type f, %function\nf:\n{lines}\nret\n.size f, . - f\n"
 
 
 def test_calls_relocations_and_variables(machine):
@@ -104,7 +79,7 @@ def test_reads_beside_the_harness_are_faults(machine):
 def test_counts_of_a_loop(link):
     lines = "mov x2, #10\n1: add x0, x0, x1\nsubs x2, x2, #1\nb.ne 1b\nbl 2f\nb 3f\n2: ret\n"
     lines = f"str x30, [sp, #-32]!\n{lines}3: ldr x30, [sp], #32"
-    machine = LibraryMachine(link(assembler(lines), kind="S"), load_arm_core("cortex-a72"))
+    machine = LibraryMachine(link(lines, kind="f"), load_arm_core("cortex-a72"))
     assert machine.call("f", 1, 2) == 21
     counts = machine.count("f", 1, 2)
     assert counts.instructions == 2 + 30 + 3 + 2
@@ -119,7 +94,7 @@ def test_counts_of_a_loop(link):
 
 def test_stack_that_is_only_written_counts(link):
     machine = LibraryMachine(
-        link(assembler("sub x1, sp, #4000\nstr x0, [x1]"), kind="S"), load_arm_core("cortex-a72")
+        link("sub x1, sp, #4000\nstr x0, [x1]", kind="f"), load_arm_core("cortex-a72")
     )
     assert machine.count("f", 1).stack_bytes in range(3993, 4001)
 
@@ -131,7 +106,7 @@ def test_reads_of_constants_are_seen(machine):
 
 def test_code_longer_than_a_page_is_one_block(link):
     machine = LibraryMachine(
-        link(assembler(".rept 3000\nadd x0, x0, #1\n.endr"), kind="S"), load_arm_core("cortex-a72")
+        link(".rept 3000\nadd x0, x0, #1\n.endr", kind="f"), load_arm_core("cortex-a72")
     )
     counts = machine.count("f", 5)
     assert counts.instructions == 3001
@@ -178,7 +153,7 @@ def product(text, types, sums, left, right):
 @pytest.mark.parametrize("text", PRODUCTS)
 def test_products_of_bytes(link, text):
     lines = f"ldr q0, [x0]\nldp q1, q2, [x1]\n{text}\n{text}\nstr q0, [x0]\nmov x0, #3"
-    library = link(assembler(f".arch armv8.6-a\n{lines}"), kind="S", cpu="neoverse_v1")
+    library = link(lines, kind="f", cpu="neoverse_v1")
     machine = LibraryMachine(library, load_arm_core("neoverse-v1"))
     sums, operands = machine.allocate(16), machine.allocate(32)
     rng = np.random.default_rng(3)
@@ -216,10 +191,7 @@ def test_products_of_bytes(link, text):
     ],
 )
 def test_instructions_that_the_core_lacks_are_refused(link, core, text):
-    source = assembler(f".arch armv8.6-a+sve+bf16+fp16+crypto+sha3\n{text}")
-    machine = LibraryMachine(
-        link(source, kind="S", cpu="generic+v8_6a+sve+bf16+fullfp16+sha3+aes"), load_arm_core(core)
-    )
+    machine = LibraryMachine(link(text, kind="f"), load_arm_core(core))
     with pytest.raises(QDeployError, match=r"core does not have|is none of"):
         machine.count("f")
 
