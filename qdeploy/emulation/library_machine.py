@@ -1,7 +1,8 @@
 """A shared library for 64-bit ARM Linux, inside this process: its functions called as C would.
 
-The library must not need anything else. unicorn executes what the core has; the products of bytes
-that unicorn lacks are carried out here (`qdeploy.emulation.matrices`).
+The library must not need anything else. unicorn executes what the core has, and for cores with dot
+products more than that, which `count` alone refuses; the products of bytes that unicorn lacks are
+carried out here (`qdeploy.emulation.matrices`).
 """
 
 from collections.abc import Iterator
