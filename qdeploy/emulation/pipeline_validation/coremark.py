@@ -10,10 +10,11 @@ from pydantic import Field
 
 from qdeploy.emulation.library_machine import LibraryMachine
 from qdeploy.emulation.pipeline import cycles_by_cause, mispredicted
+from qdeploy.emulation.validation.comparison import Score
 from qdeploy.targets import ArmCore
-from qdeploy.targets.tables import NonNegative, Positive, Table, read_table
+from qdeploy.targets.tables import NonNegative, Table, read_table
 
-__all__ = ["Comparison", "Counted", "Published", "compare", "coremark_entry", "fingerprint"]
+__all__ = ["Comparison", "Counted", "compare", "coremark_entry", "fingerprint"]
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -49,34 +50,9 @@ class Counted(Table):
         return self.units + self.branches
 
 
-class Published(Table):
-    """A score that others measured.
-
-    Attributes:
-        core: the core.
-        board: the board and what built the program.
-        megahertz: the clock.
-        score: iterations a second on one core.
-        optimize: level of the counted build that it is compared to.
-        source: where the score stands.
-    """
-
-    core: str
-    board: str
-    megahertz: Positive
-    score: Positive
-    optimize: str
-    source: str
-
-    @property
-    def cycles(self) -> float:
-        """Cycles of one iteration."""
-        return 1e6 * self.megahertz / self.score
-
-
 class _File(Table):
     counted: Annotated[tuple[Counted, ...], Field(strict=False)]
-    published: Annotated[tuple[Published, ...], Field(strict=False)]
+    published: Annotated[tuple[Score, ...], Field(strict=False)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +65,7 @@ class Comparison:
     """
 
     counted: Counted
-    published: Published | None
+    published: Score | None
 
     @property
     def ratio(self) -> float | None:

@@ -1,11 +1,12 @@
 """The page ``docs/pipeline-model.md``: the model, its figures, and others' figures beside it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from qdeploy.emulation.pipeline_validation.blocks import compare_blocks
 from qdeploy.emulation.pipeline_validation.coremark import compare
 from qdeploy.emulation.pipeline_validation.programs import ProgramCycles
 from qdeploy.emulation.validation.kernels import KERNELS
+from qdeploy.emulation.validation.page import markdown_table
 from qdeploy.targets import ArmCore, list_arm_cores, load_arm_core
 from qdeploy.targets.pipeline import PIPELINE_CLASSES, Pipe
 
@@ -66,7 +67,7 @@ def page(programs: Sequence[ProgramCycles], compiler: str) -> str:
             "",
             "## Figures",
             "",
-            *_table(
+            *markdown_table(
                 ["", *(core.name for core in cores)],
                 [
                     *(
@@ -82,7 +83,7 @@ def page(programs: Sequence[ProgramCycles], compiler: str) -> str:
             "of 64 bits), then its latency (in parentheses, until the next one can add to the "
             "result):",
             "",
-            *_table(
+            *markdown_table(
                 ["class", *(core.name for core in cores)],
                 [[name, *(_pipe(core, name) for core in cores)] for name in PIPELINE_CLASSES],
             ),
@@ -105,7 +106,7 @@ def comparisons_section() -> list[str]:
         "",
         "True cycles lie between these factors times the model's; every estimate carries them.",
         "",
-        *_table(
+        *markdown_table(
             ["core", "low", "high", "basis"],
             [
                 [core.name, f"{band.low:.2f}", f"{band.high:.2f}", band.basis]
@@ -121,7 +122,7 @@ def comparisons_section() -> list[str]:
         "score. The published programs were built by other versions of GCC, so a part of each "
         "difference is the compiler's. CoreMark has no vectors.",
         "",
-        *_table(
+        *markdown_table(
             ["core", "board", "built", "instructions", "true", "model", "true / model", "source"],
             [
                 [
@@ -143,7 +144,7 @@ def comparisons_section() -> list[str]:
         f"Cycles a turn by the model and by {version}, which is another model and no measurement. "
         "It has its own tables for the Cortex-A53, and those of the Cortex-A57 for the Cortex-A72.",
         "",
-        *_table(
+        *markdown_table(
             ["core", "kernel", "instructions", "model", "llvm-mca", "llvm-mca / model", "note"],
             [
                 [
@@ -177,7 +178,7 @@ def _programs_section(programs: Sequence[ProgramCycles], compiler: str) -> list[
         f"microcontrollers), built by {compiler}: the model's cycles an instruction of each, their "
         "mean, and CoreMark's true cycles an instruction.",
         "",
-        *_table(
+        *markdown_table(
             ["core", *KERNELS, "mean", "CoreMark, true"],
             [
                 [
@@ -221,8 +222,3 @@ def _pipe(core: ArmCore, name: str) -> str:
     accumulate = "" if pipe.accumulate is None else f" ({pipe.accumulate})"
     # A stroke would end the cell of the table.
     return f"{text}: {pipe.latency}{accumulate}".replace("|", "\\|")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]

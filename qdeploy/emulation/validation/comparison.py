@@ -16,7 +16,7 @@ from qdeploy.emulation.validation.kernels import KernelCounts
 from qdeploy.targets import load_core
 from qdeploy.targets.tables import Positive, Table, read_table
 
-__all__ = ["Comparison", "Counted", "Published", "compare", "kernel_cycles"]
+__all__ = ["Comparison", "Counted", "Published", "Score", "compare", "kernel_cycles"]
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -53,16 +53,15 @@ class Counted(Table):
         )
 
 
-class Published(Table):
+class Score(Table):
     """A score that others measured.
 
     Attributes:
         core: the core.
         board: the board, its clock and memory.
         megahertz: the clock; 1 where the score is stated for a megahertz.
-        score: iterations a second.
+        score: iterations a second, of one core.
         optimize: level of the counted build that it is compared to.
-        clean: whether the program ran without waiting for memory.
         source: where the score stands.
     """
 
@@ -71,13 +70,22 @@ class Published(Table):
     megahertz: Positive
     score: Positive
     optimize: str
-    clean: bool
     source: str
 
     @property
     def cycles(self) -> float:
         """Cycles of one iteration."""
         return 1e6 * self.megahertz / self.score
+
+
+class Published(Score):
+    """A score of a microcontroller.
+
+    Attributes:
+        clean: whether the program ran without waiting for memory.
+    """
+
+    clean: bool
 
 
 class _File(Table):

@@ -8,7 +8,7 @@ from qdeploy.emulation.validation.kernels import KERNELS, KernelCounts
 from qdeploy.targets import Core, McuTarget, list_cores, list_targets, load_core
 from qdeploy.targets.cycles import INSTRUCTION_CLASSES
 
-__all__ = ["comparisons_section", "page"]
+__all__ = ["comparisons_section", "markdown_table", "page"]
 
 _EVENTS = {
     "register": "each register of a load or store of several",
@@ -45,7 +45,7 @@ def page(kernels: Sequence[KernelCounts], compiler: str) -> str:
             "",
             "## Figures",
             "",
-            *_table(
+            *markdown_table(
                 ["cycles of", *(core.name for core in cores)],
                 [
                     *(
@@ -80,7 +80,7 @@ def comparisons_section() -> list[str]:
         "",
         "True cycles lie between these factors times the model's; every estimate carries them.",
         "",
-        *_table(
+        *markdown_table(
             ["core", "low", "high", "basis"],
             [
                 [core.name, f"{band.low:.2f}", f"{band.high:.2f}", band.basis]
@@ -98,14 +98,14 @@ def comparisons_section() -> list[str]:
         "difference is the compiler's. Boards whose flash makes the core wait stand apart: the "
         "figures above leave waiting out.",
         "",
-        *_table(
+        *markdown_table(
             ["core", "board", "level", "true", "model", "true / model", "source"],
             [row for row, clean in rows if clean],
         ),
         "",
         "With wait states and no cache, for comparison:",
         "",
-        *_table(
+        *markdown_table(
             ["core", "board", "level", "true", "model", "true / model", "source"],
             [row for row, clean in rows if not clean],
         ),
@@ -155,7 +155,9 @@ def _kernels_section(kernels: Sequence[KernelCounts], compiler: str) -> list[str
         "and CoreMark's true cycles an instruction (scores above over counted instructions). A "
         "test builds them anew and fails when the ratio leaves the core's band.",
         "",
-        *_table(["core", *KERNELS, "model, cycles each", "CoreMark, true cycles each"], rows),
+        *markdown_table(
+            ["core", *KERNELS, "model, cycles each", "CoreMark, true cycles each"], rows
+        ),
     ]
 
 
@@ -187,7 +189,7 @@ def _flash_section() -> list[str]:
         "ST's data sheet states 3.41 CoreMark a megahertz for it at 120 MHz, Arm 3.40 for the core "
         "without wait states.",
         "",
-        *_table(
+        *markdown_table(
             [
                 "board",
                 "cycles a byte of code",
@@ -202,7 +204,8 @@ def _flash_section() -> list[str]:
     ]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 
