@@ -5,7 +5,7 @@ from qdeploy.benchmark.figures import METRICS, Figure, Metric, Obtained
 from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.benchmark.running import bench
-from qdeploy.benchmark.suites import Duty
+from qdeploy.benchmark.suites import Duty, HostAccess
 
 __all__ = [
     "METRICS",
@@ -13,6 +13,7 @@ __all__ = [
     "Comparison",
     "Duty",
     "Figure",
+    "HostAccess",
     "Metering",
     "Metric",
     "Obtained",

@@ -46,11 +46,19 @@ class Comparison(BaseModel):
     obtained: Obtained
 
 
-def compare_samples(samples: Mapping[Key, Samples], baseline: str) -> tuple[Comparison, ...]:
-    """Every implementation against the baseline, for every way of calling and batch size."""
+def compare_samples(
+    samples: Mapping[Key, Samples], baseline: str, *, natively: bool = False
+) -> tuple[Comparison, ...]:
+    """Every implementation against the baseline, for every way of calling and batch size.
+
+    Args:
+        samples: of one `interleave`.
+        baseline: the implementation below the fraction bar.
+        natively: whether native calls of the baseline stand below all, however others are called.
+    """
     comparisons = []
     for (name, way, batch), taken in samples.items():
-        reference = samples.get((baseline, way, batch))
+        reference = samples.get((baseline, NATIVE if natively else way, batch))
         if name == baseline or reference is None:
             continue
         ratio = taken.ratio_to(reference)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
-from qdeploy.benchmark.suites import SUITES, Duty, Request
+from qdeploy.benchmark.suites import SUITES, Duty, HostAccess, Request
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
 from qdeploy.files import check_writable
@@ -38,6 +38,8 @@ def bench(
     port: str | None = None,
     metering: Metering | None = None,
     optimize: "Goal | None" = None,
+    host: HostAccess | None = None,
+    rpc: str | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> BenchmarkReport:
@@ -59,6 +61,9 @@ def bench(
             first instrument that is connected, if any.
         optimize: what a model is compiled for ("speed", "size", "balanced"), on targets of the
             family mcu.
+        host: a board that is reached by ssh, and measured too, on targets of the family arm.
+        rpc: ``host:port`` of TVM's RPC server on such a board, or ``host:port/key`` of a tracker
+            and the key of its boards; what TVM's virtual machine takes there is measured too.
         overwrite: whether `benchmark.json` may exist.
         progress: told about each step.
 
@@ -86,6 +91,8 @@ def bench(
         "port": port,
         "metering": metering,
         "optimize": optimize,
+        "host": host,
+        "rpc": rpc,
     }
     for option, given in given_options.items():
         if given is not None and option not in suite.options:
@@ -98,6 +105,8 @@ def bench(
             f"{_WORDS['metering']} means nothing without a board; name the serial port of the "
             "board, too, or leave it out"
         )
+    if host is not None and rpc is not None:
+        raise QDeployError("a board is reached by ssh or by TVM's RPC; name one of the two")
     report = suite.measure(
         Request(
             model=model,
@@ -109,6 +118,8 @@ def bench(
             port=port,
             metering=metering,
             optimize=optimize,
+            host=host,
+            rpc=rpc,
             progress=progress,
         )
     )
@@ -123,6 +134,8 @@ _WORDS = {
     "port": "a serial port",
     "metering": "an instrument that measures energy",
     "optimize": "a goal of the compiler",
+    "host": "a board that is reached by ssh",
+    "rpc": "a board that TVM's RPC reaches",
 }
 
 

@@ -17,8 +17,18 @@ from qdeploy.cli.figures import (
     percent_score,
     score_text,
 )
-from qdeploy.cli.options import Force, Json, Quiet, checked
+from qdeploy.cli.options import (
+    AcceptNewHostKey,
+    Force,
+    Host,
+    Identity,
+    Json,
+    Quiet,
+    Rpc,
+    checked,
+)
 from qdeploy.cli.terminal import Terminal, pairs
+from qdeploy.errors import QDeployError
 from qdeploy.ranges import CAPACITY, METER_INPUT, RATE, TIME_LIMIT, VOLTS
 
 if TYPE_CHECKING:
@@ -148,6 +158,10 @@ def bench(
             help="With --port: serial number, port or name of the instrument, among several.",
         ),
     ] = None,
+    host: Host = None,
+    identity: Identity = None,
+    accept_new_host_key: AcceptNewHostKey = False,
+    rpc: Rpc = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -157,8 +171,10 @@ def bench(
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --data sklearn:breast_cancer -o bench
 
     [bold]Example[/bold]:  qdeploy bench cancer.onnx --target nucleo-l4r5zi --data cancer.csv
+
+    [bold]Example[/bold]:  qdeploy bench cancer.onnx --target raspberry-pi-5 --host pi@10.0.0.7
     """
-    from qdeploy.benchmark import Duty, Metering
+    from qdeploy.benchmark import Duty, HostAccess, Metering
     from qdeploy.benchmark import bench as figures_only
     from qdeploy.demo import measure
     from qdeploy.inference import load_any
@@ -174,6 +190,10 @@ def bench(
         "device": meter_device,
     }
     wiring = {what: value for what, value in said.items() if value is not None}
+    if host is None and (identity is not None or accept_new_host_key):
+        raise QDeployError(
+            "a key means nothing without a board; name the board with --host, too, or leave it out"
+        )
     subject = load_any(model)
     trained = subject if isinstance(subject, Model) else subject.model
     rows = split_for(trained, data, label=label, test_data=test_data) if data else None
@@ -187,6 +207,8 @@ def bench(
             "port": port,
             "metering": Metering(**wiring) if wiring else None,
             "optimize": optimize,
+            "host": HostAccess(host, identity, accept_new_host_key) if host else None,
+            "rpc": rpc,
             "progress": progress,
         }
         if output is None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from qdeploy.benchmark.report.parts import Presentation
     from qdeploy.compiler import Artifact
     from qdeploy.compiler.families import Goal
+    from qdeploy.remote import Place
 
-__all__ = ["OWN", "SUITES", "Duty", "Request", "Suite", "compiled", "now"]
+__all__ = ["OWN", "SUITES", "Duty", "HostAccess", "Request", "Suite", "compiled", "now"]
 
 OWN = "qdeploy"
 """The implementation that always takes part."""
@@ -59,6 +60,35 @@ class Duty:
                 raise QDeployError(f"{name} of a battery must be positive, not {number:g}")
 
 
+@dataclass(frozen=True)
+class HostAccess:
+    """A board with Linux that an ssh server runs on.
+
+    Attributes:
+        address: ``user@host[:port]``.
+        identity: private key file; None for those that ssh would take.
+        accept_new_host_key: whether the key of a host that is not known yet is taken.
+    """
+
+    address: str
+    identity: Path | None = None
+    accept_new_host_key: bool = False
+
+    def open(self) -> "Place":
+        """Connect.
+
+        Raises:
+            QDeployError: the board cannot be reached, or is no 64-bit ARM.
+        """
+        from qdeploy.remote import SshPlace
+
+        return SshPlace(
+            self.address,
+            identity=self.identity,
+            accept_new_host_key=self.accept_new_host_key,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """What a caller wants measured.
@@ -73,6 +103,8 @@ class Request:
         port: serial port of a board, or None.
         metering: what measures the energy of that board; None for what happens to be connected.
         optimize: what a model is compiled for, or None for what its family does by itself.
+        host: a board that is reached by ssh, or None.
+        rpc: ``host:port[/key]`` of TVM's RPC server or tracker, or None.
         progress: told about each step.
     """
 
@@ -85,6 +117,8 @@ class Request:
     port: str | None = None
     metering: Metering | None = None
     optimize: "Goal | None" = None
+    host: HostAccess | None = None
+    rpc: str | None = None
     progress: Progress = silent
 
 
@@ -93,7 +127,8 @@ class Suite(ABC):
 
     Attributes:
         family: of targets.
-        options: which of `seconds`, `duty`, `port`, `metering` and `optimize` mean something here.
+        options: which of `seconds`, `duty`, `port`, `metering`, `optimize`, `host` and `rpc` mean
+            something here.
         columns: headings of the terminal's table by metric, in order.
     """
 
