@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qdeploy.checker import certify
     from qdeploy.compiler import Artifact
     from qdeploy.compiler import compile_model as compile
+    from qdeploy.estimators import QuantizedClassifier, QuantizedRegressor
     from qdeploy.model import Model
     from qdeploy.onnx import load
     from qdeploy.training.trainer import TrainingResult, train
@@ -24,6 +25,8 @@ __all__ = [
     "Artifact",
     "Model",
     "QDeployError",
+    "QuantizedClassifier",
+    "QuantizedRegressor",
     "TrainingResult",
     "__version__",
     "bench",
@@ -36,6 +39,8 @@ __all__ = [
 _HOMES = {
     "Artifact": ("qdeploy.compiler", "Artifact"),
     "Model": ("qdeploy.model", "Model"),
+    "QuantizedClassifier": ("qdeploy.estimators", "QuantizedClassifier"),
+    "QuantizedRegressor": ("qdeploy.estimators", "QuantizedRegressor"),
     "TrainingResult": ("qdeploy.training.trainer", "TrainingResult"),
     "bench": ("qdeploy.benchmark", "bench"),
     "certify": ("qdeploy.checker", "certify"),

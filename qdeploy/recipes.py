@@ -3,6 +3,7 @@
 A recipe is the table of options of ``qdeploy train``; ``models/*/recipe.toml`` keep them in files.
 """
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ __all__ = [
     "Trained",
     "c_name",
     "load_recipe",
+    "read_class_weight",
     "read_for",
     "split_for",
     "train_recipe",
@@ -65,6 +67,8 @@ class Recipe(BaseModel):
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
     readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
+    sample_weight: str | None = None
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.
@@ -74,7 +78,9 @@ class Recipe(BaseModel):
         """
         from qdeploy.data import read_dataset, split
 
-        whole = read_dataset(self.data, label=self.label, task=self.task)
+        whole = read_dataset(
+            self.data, label=self.label, task=self.task, sample_weight=self.sample_weight
+        )
         if self.test_data is not None:
             return whole, read_dataset(self.test_data, label=self.label, like=whole)
         return split(whole, self.test_size, self.seed) if self.test_size else (whole, None)
@@ -135,6 +141,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         seed=recipe.seed,
         scaling=recipe.scaling,
         readout_bits=recipe.readout_bits,
+        class_weight=recipe.class_weight,
         name=name,
         progress=progress,
     )
@@ -172,6 +179,7 @@ def read_for(model: Model, source: str, *, label: str | None = None) -> Dataset:
         label=label or known.get("label"),
         task="classify" if isinstance(model.head, Classes) else "regress",
         columns=model.quantizer.feature_names if model.quantizer else None,
+        sample_weight=known.get("sample_weight"),
     )
 
 
@@ -210,6 +218,33 @@ def c_name(text: str) -> str:
     """`text` as a C name: other characters become underscores."""
     name = re.sub(r"[^0-9A-Za-z_]", "_", text) or "model"
     return f"m_{name}" if name[0].isdigit() else name
+
+
+def read_class_weight(text: str) -> str | dict[str, float]:
+    """Weights of classes from a JSON file, an object of numbers; "balanced" as it is.
+
+    Raises:
+        QDeployError: the file is missing or holds something else.
+    """
+    if text == "balanced":
+        return text
+    try:
+        weights = json.loads(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QDeployError(
+            f"class weights {text}: {error.strerror or error}; give 'balanced' or a JSON file"
+        ) from None
+    except ValueError as error:
+        raise QDeployError(f"class weights {text}: not valid JSON ({error})") from None
+    numbers = isinstance(weights, dict) and all(
+        isinstance(weight, int | float) and not isinstance(weight, bool)
+        for weight in weights.values()
+    )
+    if not numbers:
+        raise QDeployError(
+            f'class weights {text}: an object of numbers is needed, such as {{"yes": 2.0}}'
+        )
+    return {str(label): float(weight) for label, weight in weights.items()}
 
 
 def load_recipe(path: Path) -> Recipe:

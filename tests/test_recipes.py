@@ -1,7 +1,11 @@
 """Recipes: read strictly, and the zoo's are sound."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from qdeploy.cli.app import run
 from qdeploy.demo import DEMO_MODELS
 from qdeploy.errors import QDeployError
 from qdeploy.recipes import Recipe, c_name, load_recipe, zoo
@@ -57,3 +61,26 @@ def test_missing_recipe(tmp_path):
 )
 def test_c_names(text, name):
     assert c_name(text) == name
+
+
+def test_weights_of_rows_and_classes_from_the_command_line_are_proven_again(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    lines = ["a,b,w,y"]
+    for _ in range(80):
+        a, b = generator.standard_normal(2)
+        lines.append(f"{a:.4f},{b:.4f},{generator.integers(0, 4)},{'in' if a * b > 0 else 'out'}")
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    (tmp_path / "classes.json").write_text('{"in": 2.5}')
+    table, model = str(tmp_path / "rows.csv"), str(tmp_path / "m.onnx")
+    words = ["train", table, "--label", "y", "-o", model, "--beta", "1", "--loss", "logistic"]
+    words += ["--sample-weight", "w", "--quiet"]
+    assert run([*words, "--class-weight", str(tmp_path / "classes.json")]) == 0
+    assert run(["certify", model, table, "--quiet"]) == 0
+    assert run([*words, "--class-weight", "balanced", "--force"]) == 0
+    assert run(["certify", model, table, "--quiet"]) == 0
+    Path(table).write_text("\n".join(lines).replace(",3,in", ",2,in"))
+    assert run(["certify", model, table, "--quiet"]) == 1
+    assert "does not hold" in capsys.readouterr().err
+    (tmp_path / "classes.json").write_text('{"in": "much"}')
+    assert run([*words, "--class-weight", str(tmp_path / "classes.json"), "--force"]) == 1
+    assert "an object of numbers" in capsys.readouterr().err

@@ -75,7 +75,10 @@ def train(
         typer.Option(help="Guessed from the label when not given."),
     ] = None,
     loss: Annotated[
-        str, typer.Option(metavar="NAME", help="squared or squared-hinge (classes only).")
+        str,
+        typer.Option(
+            metavar="NAME", help="squared; for classes also squared-hinge, hinge, logistic."
+        ),
     ] = "squared",
     mode: Annotated[
         Literal["certified", "compact"] | None,
@@ -138,6 +141,19 @@ def train(
             help="Width of the integer readout weights, 2 to 16.",
         ),
     ] = 8,
+    sample_weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The column of row weights; a row of weight 2 counts as two."
+        ),
+    ] = None,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="balanced|FILE",
+            help='balanced gives every class the same weight; a JSON file says, {"yes": 2}.',
+        ),
+    ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -153,7 +169,7 @@ def train(
     from qdeploy import onnx
     from qdeploy.data import guess_task
     from qdeploy.files import check_writable
-    from qdeploy.recipes import Recipe, c_name, train_recipe
+    from qdeploy.recipes import Recipe, c_name, read_class_weight, train_recipe
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     check_writable(output, overwrite=force)
@@ -174,6 +190,8 @@ def train(
             "time_limit": time_limit,
             "scaling": scaling,
             "readout_bits": readout_bits,
+            "sample_weight": sample_weight,
+            "class_weight": None if class_weight is None else read_class_weight(class_weight),
         }
     )
     with terminal.progress() as progress:

@@ -6,7 +6,7 @@ that has the sum of their weights.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from qdeploy.errors import QDeployError
 
 __all__ = ["ClassWeight", "checked_weights", "merge_rows", "with_class_weight"]
 
-ClassWeight = Mapping[Label, float] | Literal["balanced"]
+ClassWeight = Mapping[Any, float] | Literal["balanced"]
 """Weight of each class, one where none is given; "balanced" gives every class the same total."""
 
 SMALLEST, LARGEST = 1e-30, 1e30
@@ -79,7 +79,7 @@ def with_class_weight(dataset: Dataset, class_weight: ClassWeight | str | None) 
     return replace(dataset, weights=checked_weights(given * factors[index], len(index)))
 
 
-def _named(class_weight: Mapping[Label, float], labels: list[Label]) -> NDArray[np.float64]:
+def _named(class_weight: Mapping[Any, float], labels: list[Label]) -> NDArray[np.float64]:
     places = {str(label): place for place, label in enumerate(labels)}
     factors = np.ones(len(labels))
     for label, weight in class_weight.items():
