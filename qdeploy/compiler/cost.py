@@ -177,6 +177,12 @@ class _Counter:
                 self._add("arithmetic" if reduces else "multiply", wide, times)
             for argument in arguments:
                 self.expression(argument, times)
+        elif isinstance(node, tirx.Shuffle):
+            # Instructions take one lane, or half of a register, as they lie.
+            if len(node.vectors) > 1:
+                self._add("arithmetic", dtype, times)
+            for vector in node.vectors:
+                self.expression(vector, times)
         elif isinstance(node, tirx.Broadcast):
             self.expression(node.value, times)
         elif isinstance(node, tirx.Cast):

@@ -4,7 +4,7 @@ Kernels are written flat (no schedule): loops, vector loads and stores, and accu
 keeps in registers. With one lane everything is scalar, which is what TVM's C generator prints.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,12 @@ __all__ = [
     "copy_inputs",
     "evaluate",
     "intrinsic",
+    "lane",
     "load",
     "loop",
     "reduce_add",
+    "reinterpret",
+    "shuffle",
     "store",
     "vector_type",
 ]
@@ -72,6 +75,21 @@ def broadcast(value: Any, lanes: int) -> Any:
 def constant(value: int, dtype: str, lanes: int) -> Any:
     """The same number in every lane."""
     return broadcast(tirx.const(value, dtype), lanes)
+
+
+def lane(value: Any, index: int) -> Any:
+    """One lane of a vector."""
+    return shuffle([value], [index])
+
+
+def shuffle(vectors: Sequence[Any], lanes: Iterable[int]) -> Any:
+    """The given lanes of the vectors, put one behind the other."""
+    return tirx.Shuffle(list(vectors), [tirx.const(index, "int32") for index in lanes])
+
+
+def reinterpret(value: Any, dtype: str, lanes: int) -> Any:
+    """The same bits as another type."""
+    return tirx.reinterpret(vector_type(dtype, lanes), value)
 
 
 def broadcast_group(buffer: Any, start: Any, group: int, lanes: int, dtype: str) -> Any:

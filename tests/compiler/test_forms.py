@@ -79,7 +79,8 @@ def test_forms_are_exact_on_every_instruction_set(
         np.testing.assert_array_equal(single, expected, err_msg=symbol)
         many = library.run(f"{symbol}_many", kernel, x, tile, batch=True)
         np.testing.assert_array_equal(many, expected, err_msg=symbol)
-    for form in FORMS.names():
+    # Byte look-ups are of 64-bit ARM alone, and tested in its emulator.
+    for form in set(FORMS.names()) - {"lookup-tables"}:
         assert sum(symbol.startswith(form.replace("-", "_")) for symbol in built) >= 2
 
 
