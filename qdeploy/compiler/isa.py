@@ -5,7 +5,7 @@ none, and plain vector arithmetic takes its place. A new set is a new row of `IN
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from qdeploy.compiler import tir
 
@@ -24,8 +24,15 @@ class InstructionSet:
         registers: number of vector registers.
         pair_accumulate: intrinsic acc + Σ₂ int16·int16 in int32 lanes, or None.
         pair_multiply: intrinsic Σ₂ int16·int16 in int32 lanes, or None.
-        byte_accumulate: intrinsic acc + Σ₄ uint8·int8 in int32 lanes without saturation, or None.
-        byte_multiply: intrinsic Σ₂ uint8·int8 in int16 lanes, saturating, or None.
+        byte_accumulate: intrinsic acc + Σ₄ byte·int8 in int32 lanes without saturation, or None.
+        byte_multiply: intrinsic Σ₂ byte·int8 in int16 lanes, saturating, or None.
+        byte_inputs: whether those two take unsigned or signed inputs for the first bytes.
+        byte_products: intrinsic int8·int8 in int16 lanes, or None.
+        pair_widen: intrinsic Σ₂ of int16 lanes in int32 lanes, or None.
+        pairwise_add: intrinsic Σ₂ of the lanes of two int32 vectors, one behind the other, or None.
+        tile_accumulate: intrinsic acc + int8 (2, 8) by int8 (2, 8) transposed, in four int32 lanes,
+            or None.
+        by_element: whether instructions take an operand from one lane of a register.
         table_lookup: intrinsic that reads 16 bytes of a register at 16 indices, or None.
     """
 
@@ -38,6 +45,12 @@ class InstructionSet:
     pair_multiply: str | None = None
     byte_accumulate: str | None = None
     byte_multiply: str | None = None
+    byte_inputs: Literal["unsigned", "signed"] = "unsigned"
+    byte_products: str | None = None
+    pair_widen: str | None = None
+    pairwise_add: str | None = None
+    tile_accumulate: str | None = None
+    by_element: bool = False
     table_lookup: str | None = None
 
     @property
@@ -54,6 +67,13 @@ class InstructionSet:
     def pair_group(self) -> int:
         """Products that one lane of `pair_dot` sums: 2, or 1 without such an instruction."""
         return 2 if self.pair_accumulate or self.pair_multiply else 1
+
+    @property
+    def element_group(self) -> int:
+        """Inputs in the lane that products of bytes take them from; 0 if there are none such."""
+        if not self.by_element:
+            return 0
+        return 4 if self.byte_accumulate and self.byte_inputs == "signed" else 2
 
     def pair_dot(self, total: Any, left: Any, right: Any) -> Any:
         """Total (int32, `lanes`) plus the products of int16 vectors of `lanes * pair_group`."""
@@ -72,8 +92,28 @@ def _x86(name: str, features: str, bits: int, registers: int, **names: str) -> I
     )
 
 
-_ARM = ("aarch64", "arm64")
-_TABLE_LOOKUP = "llvm.aarch64.neon.tbl1.v16i8"
+def _neon(
+    name: str, features: str = "", dot: str | None = None, tile: str | None = None
+) -> InstructionSet:
+    return InstructionSet(
+        name,
+        ("aarch64", "arm64"),
+        frozenset(features.split()),
+        128,
+        32,
+        byte_accumulate=dot,
+        byte_inputs="signed",
+        byte_products="llvm.aarch64.neon.smull.v8i16",
+        pair_widen="llvm.aarch64.neon.saddlp.v4i32.v8i16",
+        pairwise_add="llvm.aarch64.neon.addp.v4i32",
+        tile_accumulate=tile,
+        by_element=True,
+        table_lookup="llvm.aarch64.neon.tbl1.v16i8",
+    )
+
+
+_SDOT = "llvm.aarch64.neon.sdot.v4i32.v16i8"
+_SMMLA = "llvm.aarch64.neon.smmla.v4i32.v16i8"
 
 
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
@@ -118,13 +158,9 @@ INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
         byte_multiply="ssse3.pmadd.ub.sw.128",
     ),
     _x86("sse2", "sse2", 128, 16, pair_multiply="sse2.pmadd.wd"),
-    InstructionSet(
-        "neon-i8mm", _ARM, frozenset({"dotprod", "i8mm"}), 128, 32, table_lookup=_TABLE_LOOKUP
-    ),
-    InstructionSet(
-        "neon-dotprod", _ARM, frozenset({"dotprod"}), 128, 32, table_lookup=_TABLE_LOOKUP
-    ),
-    InstructionSet("neon", _ARM, frozenset(), 128, 32, table_lookup=_TABLE_LOOKUP),
+    _neon("neon-i8mm", "dotprod i8mm", _SDOT, _SMMLA),
+    _neon("neon-dotprod", "dotprod", _SDOT),
+    _neon("neon"),
     InstructionSet("vector128", ("x86_64",), frozenset(), 128, 16),
     InstructionSet("scalar", (), frozenset(), 32, 8),
 )
