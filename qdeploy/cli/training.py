@@ -14,6 +14,7 @@ from qdeploy.cli.figures import (
     percent_gap,
     score_text,
 )
+from qdeploy.cli.interruption import termination_interrupts
 from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs, say
 from qdeploy.ranges import (
@@ -194,7 +195,7 @@ def train(
             "class_weight": None if class_weight is None else read_class_weight(class_weight),
         }
     )
-    with terminal.progress() as progress:
+    with terminal.progress() as progress, termination_interrupts():
         trained = train_recipe(recipe, name=c_name(output.stem), progress=progress)
     onnx.save(trained.model, output, overwrite=force)
 

@@ -108,13 +108,29 @@ class _Training:
         self._began = now if began is None else began
         self._deadline = now + effort.seconds
         self._columns = ColumnGeneration(problem, self._generator)
+        # What an interruption leaves: never what is half done.
+        self._kept = self._columns.neurons
         self._exact = exact_bound(problem.dimension)
         self._dual: DualPoint | None = None
         self._history: list[HistoryPoint] = []
 
     def run(self) -> TrainedOutput:
-        """Relaxation first, for its bound and its neurons, then columns and proofs in turn."""
-        self._note()
+        """Relaxation first, for its bound and its neurons, then columns and proofs in turn.
+
+        An interruption (Ctrl-C) ends it with the best neurons and the best bound so far.
+        """
+        complete = False
+        try:
+            self._note()
+            complete = self._run()
+        except KeyboardInterrupt:
+            self._tell("interrupted; the best so far is kept", self._kept.solution.objective)
+        if self._dual is None:
+            self._dual = prove_dual(self._problem, self._kept.residual, "sdp")
+        return TrainedOutput(self._kept, self._dual, self._history, complete)
+
+    def _run(self) -> bool:
+        """Whether no neuron is left that would help."""
         self._relax()
         complete = False
         while not complete:
@@ -127,10 +143,7 @@ class _Training:
             complete = converged and not violated
         self._columns.solve()
         self._note()
-        neurons = self._columns.neurons
-        if self._dual is None:
-            self._dual = self._prove_by("sdp", None)
-        return TrainedOutput(neurons, self._dual, self._history, complete)
+        return complete
 
     def _relax(self) -> None:
         problem = self._problem
@@ -196,6 +209,7 @@ class _Training:
     def _promising(self, objective: float, estimate: float) -> bool:
         """Whether a proof would now probably show the gap that is wanted."""
         wanted = self._effort.gap
+        self._kept = self._columns.neurons
         self._tell("column generation", objective)
         if wanted is None:
             return False
@@ -215,6 +229,7 @@ class _Training:
         return float(self._dual.value) if self._dual else 0.0
 
     def _note(self) -> None:
+        self._kept = self._columns.neurons
         self._history.append(
             HistoryPoint(
                 time.monotonic() - self._began,
