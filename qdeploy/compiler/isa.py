@@ -86,7 +86,7 @@ class InstructionSet:
 
 
 def _x86(name: str, features: str, bits: int, registers: int, **names: str) -> InstructionSet:
-    intrinsics = {key: f"llvm.x86.{value}" for key, value in names.items()}
+    intrinsics: dict[str, Any] = {key: f"llvm.x86.{value}" for key, value in names.items()}
     return InstructionSet(
         name, ("x86_64",), frozenset(features.split()), bits, registers, **intrinsics
     )
