@@ -126,12 +126,17 @@ def _train_outputs(
         return [train_output(problems[0], effort, [seed, 0], progress, began)]
     workers = min(joblib.effective_n_jobs(jobs), count)
     share = np.inf if seconds is None else max(seconds, 0.0) * workers / count
-    effort = Effort(relaxation, gap, share)
+    trained: list[TrainedOutput] = []
+
+    def effort_now() -> Effort:
+        """After an interruption the outputs that have not begun get the quick proof alone."""
+        interrupted = any(output.interrupted for output in trained)
+        return Effort(relaxation, gap, 0.0 if interrupted else share)
+
     running = joblib.Parallel(n_jobs=workers, return_as="generator")(
-        joblib.delayed(train_output)(problem, effort, [seed, k], began=began)
+        joblib.delayed(train_output)(problem, effort_now(), [seed, k], began=began)
         for k, problem in enumerate(problems)
     )
-    trained: list[TrainedOutput] = []
     for output in running:
         trained.append(output)
         objective = sum(o.neurons.solution.objective for o in trained)

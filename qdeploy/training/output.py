@@ -9,12 +9,14 @@ import numpy as np
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.bounds import TimeLimitReached, norm_bounds
 from qdeploy.training.columns import VIOLATION, ColumnGeneration, Neurons
+from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.proof import DualPoint, prove_dual
 from qdeploy.training.relaxations import relaxations
 from qdeploy.training.result import HistoryPoint
 from qdeploy.training.rounding import distinct, hyperplane_signs, krivine_signs, signs
 from qdeploy.training.threads import single_threaded
+from qdeploy.training.tightened import tightened_residual
 
 __all__ = ["Effort", "TrainedOutput", "exact_bound", "train_output"]
 
@@ -25,6 +27,8 @@ SMOOTHING = 0.1
 """Width to which kinks of a loss are smoothed in the relaxation; its proof is for the kinks."""
 EXACT_SHARE = 1e-4
 """Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
+LARGEST_CUT = 160
+"""Up to this dimension cutting planes take seconds to minutes, beyond it the plain bound is used."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class TrainedOutput:
         dual: the best bound.
         history: objective and bound over time.
         complete: no neuron was left that would help (exactly, or as far as the oracle can see).
+        interrupted: training was ended by Ctrl-C.
     """
 
     neurons: Neurons
     dual: DualPoint
     history: list[HistoryPoint]
     complete: bool
+    interrupted: bool = False
 
 
 def exact_bound(dimension: int) -> str | None:
@@ -67,6 +73,11 @@ def exact_bound(dimension: int) -> str | None:
         if bound.capability.exact and bound.capability.covers(dimension)
     )
     return next(exact, None)
+
+
+def affordable_bound(dimension: int) -> str:
+    """Name of the tightest norm bound that is not exact and takes no more than minutes."""
+    return "cutting-planes" if dimension <= LARGEST_CUT else "sdp"
 
 
 def train_output(
@@ -119,15 +130,16 @@ class _Training:
 
         An interruption (Ctrl-C) ends it with the best neurons and the best bound so far.
         """
-        complete = False
+        complete = interrupted = False
         try:
             self._note()
             complete = self._run()
         except KeyboardInterrupt:
+            interrupted = True
             self._tell("interrupted; the best so far is kept", self._kept.solution.objective)
         if self._dual is None:
             self._dual = prove_dual(self._problem, self._kept.residual, "sdp")
-        return TrainedOutput(self._kept, self._dual, self._history, complete)
+        return TrainedOutput(self._kept, self._dual, self._history, complete, interrupted)
 
     def _run(self) -> bool:
         """Whether no neuron is left that would help."""
@@ -166,23 +178,37 @@ class _Training:
 
     def _prove(self) -> DualPoint | None:
         """Prove the bound of the present residual; None when time ran out over it."""
-        method = self._exact or "sdp"
+        method = self._exact or affordable_bound(self._problem.dimension)
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             return None
         try:
-            point = self._prove_by(method, None if math.isinf(remaining) else remaining)
+            limit = None if math.isinf(remaining) else remaining
+            residual = self._tightened(remaining) if method == "cutting-planes" else None
+            point = self._prove_by(method, limit, residual)
         except TimeLimitReached:
             return None
         self._dual = self._better(point)
         self._note()
         return point
 
-    def _prove_by(self, method: str, time_limit: float | None) -> DualPoint:
+    def _tightened(self, remaining: float) -> FloatArray | None:
+        """A residual that cutting planes prove more of than of the present one."""
+        return tightened_residual(
+            self._problem,
+            self._columns.residual,
+            self._columns.solution.objective,
+            deadline=time.monotonic() + remaining / 2,
+            progress=self._progress,
+        )
+
+    def _prove_by(
+        self, method: str, time_limit: float | None, residual: FloatArray | None = None
+    ) -> DualPoint:
         self._tell(f"proof by {method}")
         return prove_dual(
             self._problem,
-            self._columns.residual,
+            self._columns.residual if residual is None else residual,
             method,
             progress=self._progress,
             time_limit=time_limit,

@@ -15,6 +15,7 @@ from qdeploy.onnx import load
 from qdeploy.training.columns import ColumnGeneration
 from qdeploy.training.losses import losses
 from qdeploy.training.problem import TrainingProblem, lift
+from qdeploy.training.relaxations import relaxations
 from qdeploy.training.trainer import train
 
 every_loss = pytest.mark.parametrize("loss", losses.names())
@@ -147,6 +148,24 @@ def test_an_interruption_at_any_stage_leaves_a_certified_model_or_nothing():
         assert result.certificate.objective >= best * (1 - 1e-3)
         assert certify(result.model, dataset).holds
     assert kept >= whole.calls / 2
+
+
+def test_an_interruption_ends_all_outputs(monkeypatch):
+    x, y = awkward("plain")
+    labels = y + 2 * (x[:, 2] > 0)
+    seconds = []
+    relax = relaxations["low-rank"].solve
+
+    def interrupted(*arguments, time_limit, **options):
+        seconds.append(time_limit)
+        if len(seconds) == 2:
+            raise KeyboardInterrupt
+        return relax(*arguments, time_limit=time_limit, **options)
+
+    monkeypatch.setattr(relaxations["low-rank"], "solve", interrupted)
+    result = train(x, labels, beta=0.5, jobs=1)
+    assert seconds == [None, None, 0.0, 0.0]
+    assert certify(result.model, dataset_from_arrays(x, labels)).holds
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
