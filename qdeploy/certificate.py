@@ -11,16 +11,20 @@ the proven norm bound and t any number with t·N·step² ≤ λ (weak duality; d
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Certificate", "OutputCertificate", "ProofMethod", "dataset_digest"]
+from qdeploy.cut_proof import CutProof
 
-ProofMethod = Literal["sdp", "enumeration"]
+__all__ = ["Certificate", "OutputCertificate", "ProofMethod", "dataset_digest", "loosest"]
+
+ProofMethod = Literal["sdp", "cutting-planes", "branch-and-bound", "enumeration"]
+"""From the loosest to the tightest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,9 @@ class OutputCertificate:
         norm_bound: integer N with |uᵀGv| ≤ N for all u, v in {±1}^d, G = Xᵀdiag(r)X.
         residual: r, int32 (n,).
         multipliers: z, int64 (d,), with Diag(z) ± G positive semidefinite and Σz = N; None when N
-            was found by enumeration.
+            was proven another way.
+        tree: the proof of N by cutting planes, on one leaf or several; None when N was proven
+            another way. With neither, N was found by enumeration.
     """
 
     objective: float
@@ -41,6 +47,14 @@ class OutputCertificate:
     norm_bound: int
     residual: NDArray[np.int32]
     multipliers: NDArray[np.int64] | None
+    tree: CutProof | None = None
+
+    @property
+    def method(self) -> ProofMethod:
+        """How N was proven."""
+        if self.multipliers is not None:
+            return "sdp"
+        return "enumeration" if self.tree is None else self.tree.method
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +62,7 @@ class Certificate:
     """The proof for a whole model: sums over the outputs.
 
     Attributes:
-        method: how every norm bound was proven ("sdp" as soon as one output needs it).
+        method: how every norm bound was proven; the loosest method of the outputs.
         loss: name of the loss.
         beta: penalty as the user states it.
         penalty: λ = beta · d with d the inputs including the constant one.
@@ -85,6 +99,12 @@ class Certificate:
             return 0.0
         gap = 1 - Fraction(self.bound) / Fraction(self.objective)
         return math.nextafter(float(gap), math.inf)
+
+
+def loosest(methods: Iterable[ProofMethod]) -> ProofMethod:
+    """The method that stands for several outputs."""
+    order: tuple[ProofMethod, ...] = get_args(ProofMethod)
+    return min(methods, key=order.index)
 
 
 def dataset_digest(

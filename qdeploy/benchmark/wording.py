@@ -31,6 +31,12 @@ _PREFIXES = (
 
 _METHODS = {
     "enumeration": "by going through every sign pattern in exact integer arithmetic",
+    "branch-and-bound": (
+        "by a tree of semidefinite bounds with cutting planes, checked in exact integer arithmetic"
+    ),
+    "cutting-planes": (
+        "by a semidefinite bound with cutting planes that was checked in exact integer arithmetic"
+    ),
     "sdp": "by a semidefinite bound that was checked in exact integer arithmetic",
 }
 

@@ -11,8 +11,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.certificate import ProofMethod
+from qdeploy.certificate import ProofMethod, loosest
 from qdeploy.checker.claims import Claims, OutputClaims, read_claims
+from qdeploy.checker.cutting_planes import TreeClaims, covers_everything, leaf_bound
 from qdeploy.checker.definiteness import is_certainly_semidefinite, required_margin
 from qdeploy.checker.enumeration import LARGEST_DIMENSION, fits_walk, largest_bilinear_value
 from qdeploy.checker.errors import RefutationError
@@ -60,7 +61,7 @@ class CheckResult:
             proof did not get so far. The same holds for the next three.
         bound: proven lower bound over all outputs, rounded down.
         gap: (objective - bound) / objective, rounded up.
-        method: "enumeration", or "sdp" as soon as one output needs it.
+        method: the loosest of the methods of the outputs.
         rows: training rows that the proof speaks of.
         outputs: what was proven for each output.
     """
@@ -130,8 +131,7 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
         objective = claims.loss.value(scores[:, k], claims.scale, targets, data.weights) + penalised
         norm = _prove_norm(output, lifted, name, stage, progress)
         bound = _dual_bound(claims, output, targets, data.weights, norm, name)
-        method: ProofMethod = "enumeration" if output.multipliers is None else "sdp"
-        proven.append(_Proven(objective, bound, norm, method))
+        proven.append(_Proven(objective, bound, norm, output.method))
     progress(ProgressEvent("checked", float(outputs), float(outputs)))
     return proven
 
@@ -165,6 +165,8 @@ def _prove_norm(
         gram = residual_gram(lifted, output.residual)
     except ValueError as error:
         raise RefutationError(f"{name}: too many rows to be checked, {error}") from error
+    if output.tree is not None:
+        return _prove_tree(output.tree, gram, output.norm, name, stage, progress)
     if output.multipliers is None:
         if len(gram) > LARGEST_DIMENSION or not fits_walk(gram):
             raise RefutationError(
@@ -194,11 +196,32 @@ def _prove_norm(
     return norm
 
 
+def _prove_tree(
+    tree: TreeClaims,
+    gram: NDArray[np.int64],
+    claimed: int,
+    name: str,
+    stage: str,
+    progress: Progress,
+) -> int:
+    """The largest bound of the leaves, no larger than the claimed one."""
+    if not covers_everything(tree.fixed):
+        raise RefutationError(f"{name}: the leaves of the tree leave signs out or overlap")
+    norm, leaves = 0, len(tree.fixed)
+    for leaf in range(leaves):
+        progress(ProgressEvent(f"{stage} by cutting planes", float(leaf), float(leaves)))
+        norm = max(norm, leaf_bound(tree, leaf, gram, name))
+        if norm > claimed:
+            raise RefutationError(
+                f"{name}: leaf {leaf + 1} proves only {norm}, above the norm bound {claimed}"
+            )
+    return norm
+
+
 def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResult:
     objective = sum((p.objective for p in proven), Fraction(0))
     bound = sum((p.bound for p in proven), Fraction(0))
     gap = round_up(1 - bound / objective) if objective else 0.0
-    method: ProofMethod = "sdp" if any(p.method == "sdp" for p in proven) else "enumeration"
     result = CheckResult(
         holds=True,
         reason=(
@@ -208,7 +231,7 @@ def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResul
         objective=round_up(objective),
         bound=round_down(bound),
         gap=gap,
-        method=method,
+        method=loosest(p.method for p in proven),
         rows=claims.rows,
         outputs=tuple(
             OutputCheck(round_up(p.objective), round_down(p.bound), p.norm, p.method)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.certificate import Certificate
+from qdeploy.certificate import Certificate, ProofMethod, loosest
+from qdeploy.checker.cutting_planes import TreeClaims, read_tree
 from qdeploy.checker.errors import RefutationError
 from qdeploy.checker.losses import LOSSES, ExactLoss
 from qdeploy.model import Model
@@ -32,7 +33,8 @@ class OutputClaims:
         bound: claimed bound, finite.
         norm: claimed N ≥ 0.
         residual: r, int64 (n,), within int32.
-        multipliers: z, d Python integers ≥ 0, or None for a proof by enumeration.
+        multipliers: z, d Python integers ≥ 0, or None for a proof without them.
+        tree: a proof by cutting planes, or None. With neither, the proof is by enumeration.
     """
 
     objective: float
@@ -40,6 +42,16 @@ class OutputClaims:
     norm: int
     residual: NDArray[np.int64]
     multipliers: list[int] | None
+    tree: TreeClaims | None
+
+    @property
+    def method(self) -> ProofMethod:
+        """How N is to be proven."""
+        if self.multipliers is not None:
+            return "sdp"
+        if self.tree is None:
+            return "enumeration"
+        return "cutting-planes" if len(self.tree.fixed) == 1 else "branch-and-bound"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +120,7 @@ def read_claims(model: Model, certificate: object) -> Claims:
     rows = len(outputs[0].residual)
     if any(len(output.residual) != rows for output in outputs):
         raise RefutationError("the residuals of the outputs differ in length")
-    method = "sdp" if any(o.multipliers is not None for o in outputs) else "enumeration"
+    method = loosest(output.method for output in outputs)
     if not isinstance(certificate.method, str) or certificate.method != method:
         raise RefutationError(
             f"the method is given as {_show(certificate.method)} but is {method!r}"
@@ -158,7 +170,7 @@ def _family(model: Model, constant: int) -> tuple[QuadraticLayer, ReadoutLayer]:
 
 
 def _output(proof: Any, name: str, lifted: int) -> OutputClaims:
-    fields = ("objective", "bound", "norm_bound", "residual", "multipliers")
+    fields = ("objective", "bound", "norm_bound", "residual", "multipliers", "tree")
     if not all(hasattr(proof, field) for field in fields):
         raise RefutationError(f"{name}: the proof is incomplete")
     objective = _number(proof.objective, f"{name}: the objective")
@@ -173,12 +185,15 @@ def _output(proof: Any, name: str, lifted: int) -> OutputClaims:
         multipliers = _integers(proof.multipliers, f"{name}: the multipliers", 0, LARGEST_NORM)
         if len(multipliers) != lifted:
             raise RefutationError(f"{name}: {len(multipliers)} multipliers for {lifted} inputs")
+    if proof.tree is not None and multipliers is not None:
+        raise RefutationError(f"{name}: there are two proofs of the norm bound")
     return OutputClaims(
         objective=objective,
         bound=bound,
         norm=_integer(proof.norm_bound, f"{name}: the norm bound", 0, LARGEST_NORM),
         residual=residual,
         multipliers=None if multipliers is None else multipliers.tolist(),
+        tree=None if proof.tree is None else read_tree(proof.tree, lifted, name),
     )
 
 

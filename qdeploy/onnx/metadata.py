@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
 from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod
+from qdeploy.cut_proof import CutProof
 from qdeploy.data.dataset import Label
 from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
@@ -86,12 +87,29 @@ class _ModelRecord(_Record):
     quantizer: _QuantizerRecord | None
 
 
+class _TreeRecord(_Record):
+    leaves: Annotated[int, Field(ge=1, le=20_000)]
+    cut_count: Annotated[int, Field(ge=0, le=1_000_000)]
+    cut_width: Annotated[int, Field(ge=1, le=63)]
+    cuts: Packed
+    weights: Packed
+    fixed: Packed
+    diagonals: Packed
+
+    def array_bytes(self, inputs: int) -> int:
+        """Size of the unpacked arrays, for d = inputs."""
+        each_leaf = 8 * self.cut_count + 9 * inputs
+        return 2 * self.cut_count * self.cut_width + self.leaves * each_leaf
+
+
 class _OutputRecord(_Record):
     objective: float
     bound: float
     norm_bound: Annotated[str, Field(pattern=r"^[0-9]{1,400}$")]
     residual: Packed
     multipliers: Packed | None
+    # Left out of the file where there is none, which files before this field had not either.
+    tree: _TreeRecord | None = None
 
 
 class _CertificateRecord(_Record):
@@ -155,7 +173,7 @@ def encode(model: Model) -> dict[str, str]:
             CERTIFICATE_KEY: (
                 "null"
                 if model.certificate is None
-                else _certificate_record(model.certificate).model_dump_json()
+                else _certificate_record(model.certificate).model_dump_json(exclude_unset=True)
             ),
             PROVENANCE_KEY: provenance,
         }
@@ -316,9 +334,39 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
                 norm_bound=str(int(proof.norm_bound)),
                 residual=pack(proof.residual, "<i4"),
                 multipliers=None if proof.multipliers is None else pack(proof.multipliers, "<i8"),
+                **({} if proof.tree is None else {"tree": _tree_record(proof.tree)}),
             )
             for proof in certificate.outputs
         ),
+    )
+
+
+def _tree_record(tree: CutProof) -> _TreeRecord:
+    return _TreeRecord(
+        leaves=len(tree.fixed),
+        cut_count=len(tree.cuts),
+        cut_width=tree.cuts.shape[1],
+        cuts=pack(tree.cuts.ravel(), "<i2"),
+        weights=pack(tree.weights.ravel(), "<i8"),
+        fixed=pack(tree.fixed.ravel(), "i1"),
+        diagonals=pack(tree.diagonals.ravel(), "<i8"),
+    )
+
+
+def _read_tree(record: _TreeRecord | None, inputs: int, name: str) -> CutProof | None:
+    if record is None:
+        return None
+    leaves, count, width = record.leaves, record.cut_count, record.cut_width
+
+    def table(field: str, kind: str, rows: int, columns: int) -> np.ndarray:
+        packed = getattr(record, field)
+        return unpack(packed, kind, rows * columns, f"{name}.{field}").reshape(rows, columns)
+
+    return CutProof(
+        cuts=table("cuts", "<i2", count, width).astype(np.int16),
+        weights=table("weights", "<i8", leaves, count).astype(np.int64),
+        fixed=table("fixed", "i1", leaves, inputs).astype(np.int8),
+        diagonals=table("diagonals", "<i8", leaves, inputs).astype(np.int64),
     )
 
 
@@ -333,9 +381,11 @@ def _read_certificate(
             f"{network.outputs}"
         )
     weights = network.inputs + 1
-    if (4 * record.samples + 8 * weights) * len(record.outputs) > MAX_ARRAY_BYTES:
+    trees = sum(proof.tree.array_bytes(weights) for proof in record.outputs if proof.tree)
+    if (4 * record.samples + 8 * weights) * len(record.outputs) + trees > MAX_ARRAY_BYTES:
         raise QDeployError(
-            f"the certificate claims {record.samples} training rows, more than a file may hold"
+            f"the certificate claims {record.samples} training rows and proofs of {trees} bytes, "
+            "more than a file may hold"
         )
     return Certificate(
         method=record.method,
@@ -358,6 +408,7 @@ def _read_certificate(
                 else unpack(
                     proof.multipliers, "<i8", weights, f"outputs.{index}.multipliers"
                 ).astype(np.int64),
+                tree=_read_tree(proof.tree, weights, f"outputs.{index}.tree"),
             )
             for index, proof in enumerate(record.outputs)
         ),

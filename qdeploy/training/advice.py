@@ -45,10 +45,11 @@ def advice_for(
             "training stopped before it ran out of helpful neurons; a longer time limit or a "
             "smaller target gap lets it go on"
         )
-    if open_gap and certificate.method == "sdp" and not exact_bound(dimension):
+    if open_gap and certificate.method != "enumeration" and not exact_bound(dimension):
         sentences.append(
-            f"with {dimension} inputs (the constant one included) the bound is semidefinite, which "
-            "is loose by some per cent however good the network is; with at most 32 it is exact"
+            f"with {dimension} inputs (the constant one included) the bound is semidefinite "
+            f"({certificate.method}), which is loose by some per cent however good the network is; "
+            "with at most 32 it is exact"
         )
         sentences.append("a larger beta gives fewer neurons and a tighter proof")
     if open_gap and certificate.method == "enumeration" and cost > CLOSED and budget is None:

@@ -28,7 +28,7 @@ SMOOTHING = 0.1
 EXACT_SHARE = 1e-4
 """Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
 LARGEST_CUT = 160
-"""Up to this dimension cutting planes take seconds to minutes, beyond it the plain bound is used."""
+"""Up to this dimension cutting planes take seconds to minutes; beyond, the plain bound is used."""
 
 
 @dataclass(frozen=True)

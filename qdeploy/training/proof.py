@@ -11,7 +11,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod, dataset_digest
+from qdeploy.certificate import (
+    Certificate,
+    OutputCertificate,
+    ProofMethod,
+    dataset_digest,
+    loosest,
+)
+from qdeploy.cut_proof import CutProof
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, silent
 from qdeploy.training.bounds import SignMatrix, norm_bounds
@@ -33,6 +40,7 @@ class DualPoint:
         multipliers: proof of N where it is semidefinite, int64 (d,).
         method: how N was proven.
         candidates: u of neurons that nearly attain the norm, int8 (k, d).
+        tree: proof of N where it is by cutting planes.
     """
 
     value: Fraction
@@ -41,6 +49,7 @@ class DualPoint:
     multipliers: NDArray[np.int64] | None
     method: ProofMethod
     candidates: SignMatrix
+    tree: CutProof | None = None
 
 
 def prove_dual(
@@ -76,6 +85,7 @@ def prove_dual(
         multipliers=proof.multipliers,
         method=proof.method,
         candidates=proof.candidates,
+        tree=proof.tree,
     )
 
 
@@ -105,6 +115,7 @@ def certificate_of(dual: DualPoint, objective: Fraction) -> OutputCertificate:
         norm_bound=dual.norm_bound,
         residual=dual.residual,
         multipliers=dual.multipliers,
+        tree=dual.tree,
     )
 
 
@@ -127,7 +138,7 @@ def certificate_for(
     inputs = problems[0].integers[:, :-1].astype(np.int8)
     scores = network.forward(inputs).astype(np.int64)
     return Certificate(
-        method="sdp" if any(dual.multipliers is not None for dual in duals) else "enumeration",
+        method=loosest(dual.method for dual in duals),
         loss=problems[0].loss.name,
         beta=beta,
         penalty=problems[0].penalty,

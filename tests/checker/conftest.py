@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import get_args
 
 import cvxpy
 import numpy as np
 import pytest
 
 from qdeploy.certificate import Certificate, OutputCertificate, dataset_digest
+from qdeploy.cut_proof import CutProof, TreeMethod
 from qdeploy.data.dataset import Dataset
 from qdeploy.data.quantizer import INPUT_STEP
 from qdeploy.model import Classes, Model, Numbers
@@ -174,6 +176,33 @@ def _multipliers(gram):
     return np.full(len(gram), math.ceil(largest * (1 + 1e-9)) + 1, dtype=np.int64)
 
 
+def _tree(gram, method):
+    """Leaves and a few cuts by hand: every diagonal is the largest eigenvalue and a little."""
+    size, rng = len(gram), np.random.default_rng(3)
+    members = [[1, -2, 2 * size, 0, 0], [2, 3, size + 2, -1, size + 1], [-2, 0, 0, 0, 0]]
+    cuts = np.array(members, dtype=np.int16)
+    fixed = np.zeros((1, size), dtype=np.int8)
+    if method == "branch-and-bound":
+        fixed = np.array([[1, 0], [-1, 1], [-1, -1]], dtype=np.int8)
+        fixed = np.hstack([fixed, np.zeros((3, size - 2), dtype=np.int8)])
+    weights = rng.integers(0, 1 + np.abs(gram).max() // 8, (len(fixed), len(cuts)))
+    diagonals = np.zeros(fixed.shape, dtype=np.int64)
+    for leaf, (signs, y) in enumerate(zip(fixed, weights, strict=True)):
+        sides = np.zeros((2, len(cuts), size), dtype=np.int64)
+        for row, cut in enumerate(members):
+            for entry, sign in ((abs(m) - 1, np.sign(m)) for m in cut if m):
+                sides[:, row, entry % size] += (sign, sign if entry < size else -sign)
+        pair = [s * gram + b.T @ (y[:, None] * b) for s, b in zip((1, -1), sides, strict=True)]
+        used = [signs >= 0, signs <= 0]
+        top = max(
+            np.linalg.eigvalsh(m[np.ix_(rows, rows)].astype(float)).max()
+            for m, rows in zip(pair, used, strict=True)
+            if rows.any()
+        )
+        diagonals[leaf] = math.ceil(top + 1e-9 * abs(top)) + 1
+    return CutProof(cuts, weights, fixed, diagonals)
+
+
 def _build(inputs, target, head, loss, method, fraction, weights=None):
     lifted = np.hstack([inputs, np.full((len(inputs), 1), KAPPA)]).astype(np.int64)
     size = lifted.shape[1]
@@ -211,8 +240,10 @@ def _build(inputs, target, head, loss, method, fraction, weights=None):
         r = _integer_residual(residual, y, loss)
         gram = lifted.T @ (r.astype(np.int64)[:, None] * lifted)
         z = _multipliers(gram) if method == "sdp" else None
+        tree = _tree(gram, method) if method in get_args(TreeMethod) else None
         norm = exact_norm(gram) if z is None else int(z.sum())
-        proofs.append(OutputCertificate(0.0, 0.0, norm, r, z))
+        norm = norm if tree is None else tree.norm_bound
+        proofs.append(OutputCertificate(0.0, 0.0, norm, r, z, tree))
     inputs = inputs.astype(np.int8)
 
     def model_with(outputs):
@@ -245,6 +276,7 @@ def _build(inputs, target, head, loss, method, fraction, weights=None):
             p.norm_bound,
             p.residual,
             p.multipliers,
+            p.tree,
         )
         for p, (objective, bound) in zip(proofs, exact, strict=True)
     )

@@ -124,7 +124,7 @@ REFUSED = [
     (MODEL, assign("quantizer", "scale", packed([0] * 5, "<f4")), "scales must be positive"),
     (MODEL, assign("quantizer", "feature_names", ["a"]), "not among the named"),
     (MODEL, assign("quantizer", "feature_names", [1] * 6), "valid string"),
-    (CERTIFICATE, assign("method", "faith"), "method: Input should be 'sdp' or 'enumeration'"),
+    (CERTIFICATE, assign("method", "faith"), "method: Input should be 'sdp', 'cutting-planes'"),
     (CERTIFICATE, assign("beta", float("inf")), "beta: Input should be a finite number"),
     (CERTIFICATE, assign("input_step", 0), "input_step: "),
     (CERTIFICATE, assign("data_digest", "abc"), "data_digest: String should match"),

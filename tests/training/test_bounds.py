@@ -114,6 +114,44 @@ def test_semidefinite_proof(matrix):
     assert proof.norm_bound <= GROTHENDIECK * brute_force(matrix) * (1 + 1e-5) + 4 * len(matrix)
 
 
+@given(matrix=matrices)
+@settings(max_examples=40, deadline=None)
+def test_cutting_planes_proof(matrix):
+    """Every statement of the proof, exactly; the bound is never above the semidefinite one."""
+    proof = norm_bounds["cutting-planes"].prove(matrix)
+    tree = proof.tree
+    assert tree.fixed.tolist() == [[0] * len(matrix)]
+    assert proof.norm_bound == max(int(tree.diagonals.sum() - tree.weights.sum()), 0)
+    assert (tree.weights >= 0).all()
+    pair = [matrix.astype(object), -matrix.astype(object)]
+    for cut, weight in zip(tree.cuts.tolist(), tree.weights[0].tolist(), strict=True):
+        members = [member for member in cut if member]
+        assert len(members) % 2 == len({abs(m) for m in members}) % 2 == 1
+        for k, matrix_with_cuts in enumerate(pair):
+            side = np.zeros(len(matrix), dtype=object)
+            for member in members:
+                place, half = (abs(member) - 1) % len(matrix), (abs(member) - 1) // len(matrix)
+                side[place] += np.sign(member) * (-1) ** (k * half)
+            matrix_with_cuts += weight * np.outer(side, side)
+    for matrix_with_cuts in pair:
+        assert is_semidefinite(np.diag(tree.diagonals[0]).astype(object) - matrix_with_cuts)
+    semidefinite = norm_bounds["sdp"].prove(matrix).norm_bound
+    assert proof.norm_bound <= semidefinite * (1 + 1e-5) + 4 * len(matrix)
+
+
+def test_cutting_planes_close_most_of_the_gap():
+    generator = np.random.default_rng(4)
+    ratios = []
+    for _ in range(5):
+        matrix = symmetric(generator, 14, "random", 10**6)
+        norm = brute_force(matrix)
+        bounds = [norm_bounds[name].prove(matrix).norm_bound for name in ("sdp", "cutting-planes")]
+        ratios.append([bound / norm - 1 for bound in bounds])
+    semidefinite, cuts = np.mean(ratios, axis=0)
+    assert semidefinite > 0.02
+    assert cuts < 0.003
+
+
 def test_semidefinite_slack():
     generator = np.random.default_rng(1)
     for dimension in (5, 20, 60):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.certificate import ProofMethod
+from qdeploy.cut_proof import CutProof
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, silent
 from qdeploy.registry import Registry
@@ -80,10 +81,11 @@ class NormProof:
     Attributes:
         norm_bound: N with |uᵀGv| ≤ N for all signs.
         multipliers: z, int64 (d,), with Diag(z) ± G positive semidefinite and Σz = N, or None when
-            the bound was found by enumeration.
+            the bound was found another way.
         method: how it was proven.
         attained: the best sign pair known.
         candidates: distinct good u, int8 (k, d), best first; v follows as sign(Gu).
+        tree: the proof by cutting planes, on one leaf or several, where it is that.
     """
 
     norm_bound: int
@@ -91,6 +93,7 @@ class NormProof:
     method: ProofMethod
     attained: SignPair
     candidates: SignMatrix
+    tree: CutProof | None = None
 
 
 class NormBound(Protocol):

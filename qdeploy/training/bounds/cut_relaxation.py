@@ -10,7 +10,7 @@ symmetric eigenvalue problems of size d a step. Nothing here is a proof.
 """
 
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.optimize
@@ -180,7 +180,7 @@ class CutRelaxation:
         self.weights = np.append(self.weights, np.zeros(len(cuts) - count))
         return violation
 
-    def _solve(self, operator: object, turned: object, excess: FloatArray) -> None:
+    def _solve(self, operator: Any, turned: Any, excess: FloatArray) -> None:
         size, dimension = self._source.size, self._dimension
         free = [(None, None)] * (size + dimension)
         bounds = free + [(0.0, None)] * len(self.weights)
@@ -206,13 +206,13 @@ class CutRelaxation:
         self.pressure = self._source.settle(self.point, float(load), SMOOTHING)
 
     def _value(
-        self, variables: FloatArray, operator: object, turned: object, excess: FloatArray
+        self, variables: FloatArray, operator: Any, turned: Any, excess: FloatArray
     ) -> tuple[float, FloatArray, tuple[FloatArray, FloatArray]]:
         size, dimension = self._source.size, self._dimension
         point, diagonal, weights = np.split(variables, [size, size + dimension])
         load = float(diagonal.sum() + excess @ weights)
         total, slope, by_point = self._source.cost(point, load, SMOOTHING)
-        pairs = (turned @ weights).reshape(2, dimension, dimension)  # type: ignore[operator]
+        pairs = (turned @ weights).reshape(2, dimension, dimension)
         inner, outer = (pairs + pairs.transpose(0, 2, 1)) / 2
         outer = outer + self._source.matrix(point)
         blocks = []
@@ -236,7 +236,7 @@ class CutRelaxation:
             [
                 by_point + self._source.pull(across),
                 slope - np.diag(positive) - np.diag(negative),
-                slope * excess + operator @ moments,  # type: ignore[operator]
+                slope * excess + operator @ moments,
             ]
         )
         return total, gradient, (positive, negative)

@@ -63,6 +63,10 @@ class Loss(ABC):
     def dual_value(self, residual: FloatArray, targets: FloatArray) -> float:
         """-L*(-r) in floating point; minus infinity outside the domain of r."""
 
+    def dual_gradient(self, residual: FloatArray, targets: FloatArray) -> FloatArray | None:
+        """Gradient of -L*(-r) by r, (n,); None for a loss where it does not exist for every r."""
+        return None
+
     @abstractmethod
     def best_step(self, residual: FloatArray, targets: FloatArray) -> float:
         """The t ≥ 0 where -L*(-t·r) is largest, in floating point; infinity if it never falls."""

@@ -39,6 +39,10 @@ class Squared(Loss):
         """yᵀr - ½ Σ r²/w."""
         return float(targets @ residual - 0.5 * (self.over(residual) @ residual))
 
+    def dual_gradient(self, residual: FloatArray, targets: FloatArray) -> FloatArray | None:
+        """Targets less r/w."""
+        return targets - self.over(residual)
+
     def best_step(self, residual: FloatArray, targets: FloatArray) -> float:
         """The vertex of the parabola."""
         square = float(self.over(residual) @ residual)

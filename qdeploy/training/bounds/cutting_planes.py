@@ -1,0 +1,161 @@
+"""The semidefinite bound with cutting planes (triangle, pentagonal, heptagonal inequalities).
+
+Violated ones are added in rounds. What is left above the norm is a tenth to a half of what the
+semidefinite bound alone leaves.
+"""
+
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdeploy.cut_proof import CutProof
+from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.bounds import (
+    BoundCapability,
+    IntegerMatrix,
+    NormBound,
+    NormProof,
+    SignMatrix,
+    best_pair,
+    checked_matrix,
+    norm_bounds,
+)
+from qdeploy.training.bounds.cut_relaxation import CutRelaxation, FixedMatrix
+from qdeploy.training.bounds.interior_point import semidefinite_norm, unit_vectors
+from qdeploy.training.bounds.leaf_proof import LeafProof, prove_leaf
+from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts
+from qdeploy.training.rounding import hyperplane_signs, sign_ascent
+from qdeploy.training.threads import single_threaded
+
+__all__ = ["CuttingPlanes"]
+
+FloatArray = NDArray[np.float64]
+
+ROUNDS = 60
+TRIANGLES_ONLY = 4
+"""Rounds before larger cuts are looked for."""
+STALLED = 2e-4
+PATIENCE = 3
+"""Rounds in which the bound falls by less than this share together end the search."""
+ENOUGH = 1e-6
+"""A bound this close to the norm, as a share, is as good as exact."""
+SAMPLES = 256
+CANDIDATES = 64
+
+
+class CuttingPlanes:
+    """Usually a tenth above the norm at d = 60, and exact for many small matrices."""
+
+    name = "cutting-planes"
+    capability = BoundCapability(None, exact=False)
+
+    def prove(
+        self,
+        matrix: IntegerMatrix,
+        *,
+        progress: Progress = silent,
+        time_limit: float | None = None,
+        start: SignMatrix | None = None,
+    ) -> NormProof:
+        """Add cuts in rounds until they gain nothing; see `NormBound.prove`.
+
+        A time limit makes the bound looser, never unproven.
+        """
+        matrix = checked_matrix(matrix, self)
+        with single_threaded():
+            return self._prove(matrix, progress, time_limit, start)
+
+    def _prove(
+        self,
+        matrix: IntegerMatrix,
+        progress: Progress,
+        time_limit: float | None,
+        start: SignMatrix | None,
+    ) -> NormProof:
+        floating = matrix.astype(np.float64)
+        deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+        relaxed = semidefinite_norm(floating, time_limit=time_limit)
+        found = _signs(floating, relaxed.vectors, start)
+        fixed = np.zeros(len(matrix), dtype=np.int8)
+        best, cuts = prove_leaf(matrix, no_cuts(), np.empty(0), fixed), no_cuts()
+        unit = relaxed.bound / len(matrix)
+        if unit > 0:
+            relaxation = CutRelaxation(
+                FixedMatrix(floating / unit),
+                np.empty(0),
+                relaxed.multipliers / unit,
+                (relaxed.positive, relaxed.negative),
+            )
+            best, cuts, found = _search(matrix, relaxation, unit, best, found, deadline, progress)
+        attained, candidates = best_pair(matrix, found)
+        used = best.weights > 0
+        proof = CutProof(cuts[used], best.weights[None, used], fixed[None], best.diagonal[None])
+        return NormProof(
+            norm_bound=proof.norm_bound,
+            multipliers=None,
+            method=proof.method,
+            attained=attained,
+            candidates=candidates[:CANDIDATES],
+            tree=proof,
+        )
+
+
+_BOUND: NormBound = CuttingPlanes()
+norm_bounds.register("cutting-planes")(_BOUND)
+
+
+def _search(
+    matrix: IntegerMatrix,
+    relaxation: CutRelaxation,
+    unit: float,
+    best: LeafProof,
+    found: SignMatrix,
+    deadline: float,
+    progress: Progress,
+) -> tuple[LeafProof, Cuts, SignMatrix]:
+    """Rounds of cuts; the best proof, its cuts, and good signs, best first."""
+    floating = matrix.astype(np.float64)
+    fixed = np.zeros(len(matrix), dtype=np.int8)
+    cuts = no_cuts()
+    bounds = [best.bound]
+    for number in range(ROUNDS):
+        if time.monotonic() > deadline:
+            break
+        largest = 3 if number < TRIANGLES_ONLY else 7
+        relaxation.improve(largest=largest, deadline=deadline)
+        # A cut of the relaxation counts pairs once, a square counts them twice.
+        proof = prove_leaf(matrix, relaxation.cuts, relaxation.weights * unit / 2, fixed)
+        if proof.bound < best.bound:
+            best, cuts = proof, relaxation.cuts
+        bounds.append(best.bound)
+        found = _signs(floating, unit_vectors(*relaxation.blocks), found)
+        attained = int(np.abs(found[0].astype(np.int64) @ matrix).sum())
+        progress(
+            ProgressEvent(
+                "cutting planes",
+                number,
+                None,
+                {"cuts": len(relaxation.cuts), "above the norm": best.bound / attained - 1},
+            )
+        )
+        if best.bound <= attained * (1 + ENOUGH):
+            break
+        stalled = bounds[-1 - PATIENCE :][0] - best.bound <= STALLED * best.bound
+        if stalled and number > TRIANGLES_ONLY + PATIENCE:
+            break
+    return best, cuts, found
+
+
+def _signs(
+    matrix: FloatArray, vectors: tuple[FloatArray, FloatArray], known: SignMatrix | None
+) -> SignMatrix:
+    """Good sign vectors from the vectors of a relaxation and those known, best first."""
+    left, _ = hyperplane_signs(*vectors, SAMPLES, np.random.default_rng(0))
+    found = sign_ascent(matrix, left)
+    if known is not None and known.size:
+        found = np.vstack([found, known])
+    found = np.unique(found * found[:, :1], axis=0)
+    values = np.abs(found.astype(np.float64) @ matrix).sum(axis=1)
+    return found[np.argsort(-values, kind="stable")[: 2 * CANDIDATES]]
