@@ -216,7 +216,7 @@ class ElementProducts:
             for sample in range(len(sums))
         ]
         for word, step in steps:
-            inputs = [tir.shuffle([value], [word] * (REGISTER_BYTES // group)) for value in values]
+            inputs = [tir.splat(value, word, REGISTER_BYTES // group) for value in values]
             inputs = [tir.bind(tir.reinterpret(value, "int8", REGISTER_BYTES)) for value in inputs]
             for vector in range(self._layout.vectors):
                 number = (block * self._pieces.steps + step) * self._layout.vectors + vector

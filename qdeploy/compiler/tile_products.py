@@ -123,7 +123,7 @@ class TileProducts:
                 for sample in range(len(totals))
             ]
             for number, word in enumerate(words):
-                doubled = [tir.shuffle([value], [word, word]) for value in values]
+                doubled = [tir.splat(value, word, 2) for value in values]
                 inputs = [
                     tir.bind(tir.reinterpret(value, "int8", REGISTER_BYTES)) for value in doubled
                 ]

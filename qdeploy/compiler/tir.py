@@ -26,6 +26,7 @@ __all__ = [
     "reduce_add",
     "reinterpret",
     "shuffle",
+    "splat",
     "store",
     "vector_type",
 ]
@@ -80,6 +81,12 @@ def constant(value: int, dtype: str, lanes: int) -> Any:
 def lane(value: Any, index: int) -> Any:
     """One lane of a vector."""
     return shuffle([value], [index])
+
+
+def splat(value: Any, index: int, count: int) -> Any:
+    """One lane of a vector in every lane of another; a scalar has one lane."""
+    scalar = value if "x" not in str(value.ty) else lane(value, index)
+    return broadcast(scalar, count)
 
 
 def shuffle(vectors: Sequence[Any], lanes: Iterable[int]) -> Any:

@@ -5,10 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qdeploy.compiler.candidates import entry_symbol
+from qdeploy.compiler.kernel import batch_function, block_function
+from qdeploy.compiler.library import EntryFunction, candidates_source
+from qdeploy.compiler.lowering import Processor, lower_to_object
 from qdeploy.compiler.processor import native_processor, runs_here
+from qdeploy.emulation import LibraryMachine
 from qdeploy.model import Classes, Model, Numbers
 from qdeploy.native import build_shared
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+from qdeploy.targets import load_arm_core
+from qdeploy.toolchains.linux import LINUX_TOOLCHAINS
 
 
 def make_network(
@@ -114,3 +121,75 @@ def runnable():
             pytest.skip("this machine lacks the instructions")
 
     return check
+
+
+_ARM_MEMORY = 2**20
+
+
+def arm_processor(core):
+    return Processor(core.triple, core.cpu, core.features, vector_bits=128)
+
+
+class ArmKernels:
+    """Kernels of many networks in one library for 64-bit ARM, called in the emulator.
+
+    They go by number, each for one sample (tile None) or for batches.
+    """
+
+    def __init__(self, core_name, kernels, folder):
+        core, toolchain = load_arm_core(core_name), LINUX_TOOLCHAINS["zig"]
+        functions, self.entries = {}, []
+        for number, (kernel, tile) in enumerate(kernels):
+            symbol = f"kernel_{number}"
+            functions[symbol] = (
+                block_function(kernel, symbol)
+                if tile is None
+                else batch_function(kernel, symbol, tile)
+            )
+            self.entries.append(
+                EntryFunction(entry_symbol(number), symbol, kernel, tile or 1, tile is not None)
+            )
+        lower_to_object(functions, arm_processor(core), folder / "kernels.o")
+        objects = [folder / "kernels.o"]
+        for score in ("int32", "int64"):
+            source = folder / f"{score}.c"
+            of_score = [e for e in self.entries if e.kernel.network.score_dtype == score]
+            source.write_text(candidates_source(f"{score}_t", of_score))
+            objects += toolchain.compile(core, [source], folder)
+        library = folder / "library.so"
+        toolchain.shared(core, objects, library, [entry.symbol for entry in self.entries])
+        self._machine = LibraryMachine(library, core)
+        self._memory = self._machine.allocate(_ARM_MEMORY)
+
+    def _place(self, x):
+        # Inputs end where the scores begin, so that their addresses are odd more often than not.
+        scores = self._memory + _ARM_MEMORY // 2
+        self._machine.write(scores - x.nbytes, x.tobytes())
+        return scores - x.nbytes, scores
+
+    def check(self, number, x):
+        """Compare the scores of x, int8 (n, d), with the meaning of the network."""
+        entry = self.entries[number]
+        subject = entry.kernel.network
+        for rows in np.array_split(x, 1 if entry.rows else len(x)):
+            start, scores = self._place(rows)
+            expected = subject.forward(rows).astype(subject.score_dtype)
+            self._machine.write(scores, bytes([0x5A]) * expected.nbytes)
+            arguments = (start, len(rows), scores) if entry.rows else (start, scores)
+            assert self._machine.call(entry.symbol, *arguments) == 0
+            found = np.frombuffer(
+                self._machine.read(scores, expected.nbytes), subject.score_dtype
+            ).reshape(expected.shape)
+            np.testing.assert_array_equal(found, expected, err_msg=f"{number}: {entry}")
+
+    def count(self, number, x):
+        """What the function executes for x."""
+        entry = self.entries[number]
+        start, scores = self._place(x)
+        arguments = (start, len(x), scores) if entry.rows else (start, scores)
+        return self._machine.count(entry.symbol, *arguments)
+
+
+@pytest.fixture(scope="session")
+def arm_kernels() -> type[ArmKernels]:
+    return ArmKernels
