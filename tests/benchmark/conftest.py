@@ -78,3 +78,19 @@ def mcu_report(firmware, tiny):
     from qdeploy.benchmark import bench
 
     return bench(firmware, dataset=tiny[1], peers=["linear-int8", "tvm-default", "m2cgen-tree"])
+
+
+@pytest.fixture(scope="session")
+def linux_artifact(tiny, tmp_path_factory):
+    """The same model, compiled for an ARM board."""
+    from qdeploy.compiler import compile_model
+
+    return compile_model(tiny[0], "raspberry-pi-5", tmp_path_factory.mktemp("linux") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def arm_report(linux_artifact, tiny):
+    from qdeploy.benchmark import bench
+
+    peers = ["tvm-default", "plain-c", "linear-int8", "emlearn-trees-3"]
+    return bench(linux_artifact, dataset=tiny[1], peers=peers)
