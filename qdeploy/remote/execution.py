@@ -60,20 +60,27 @@ def execute(
         TimeoutError: it took too long.
         QDeployError: the server refuses to run commands.
     """
+    paramiko = load_paramiko()
     channel = _open(transport, script, silence)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    complaints = bytearray()
     try:
         channel.settimeout(_SLICE)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        complaints = bytearray()
         threading.Thread(target=_send, args=(channel, data), daemon=True).start()
         listener = threading.Thread(target=_listen, args=(channel, complaints), daemon=True)
         listener.start()
         output = _receive(transport, channel, deadline, silence)
         status = _status(transport, channel, deadline, silence)
         listener.join(silence)
-        return Finished(status, output, complaints.decode("utf-8", "replace"))
+    except TimeoutError:
+        raise
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        # Receiving sends, too: it tells the server that there is room again.
+        raise DroppedError from error
     finally:
-        channel.close()
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            channel.close()
+    return Finished(status, output, complaints.decode("utf-8", "replace"))
 
 
 def is_alive(transport: Any, silence: float) -> bool:
@@ -111,7 +118,8 @@ def _open(transport: Any, script: str, silence: float) -> Any:
 def _send(channel: Any, data: bytes) -> None:
     paramiko = load_paramiko()
     view = memoryview(data)
-    try:
+    # The command may have ended; if the connection has, the receiver notices.
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
         while view:
             try:
                 sent = channel.send(bytes(view[:_CHUNK]))
@@ -121,22 +129,20 @@ def _send(channel: Any, data: bytes) -> None:
                 return
             view = view[sent:]
         channel.shutdown_write()
-    except (paramiko.SSHException, OSError, EOFError):
-        return  # the command has ended, or the receiver notices what has happened
 
 
 def _listen(channel: Any, complaints: bytearray) -> None:
-    while True:
-        try:
-            piece = channel.recv_stderr(_CHUNK)
-        except TimeoutError:
-            if channel.closed:
+    paramiko = load_paramiko()
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        while not channel.closed or channel.recv_stderr_ready():
+            try:
+                piece = channel.recv_stderr(_CHUNK)
+            except TimeoutError:
+                continue
+            if not piece:
                 return
-            continue
-        if not piece:
-            return
-        complaints += piece
-        del complaints[:-_COMPLAINTS]
+            complaints += piece
+            del complaints[:-_COMPLAINTS]
 
 
 def _receive(transport: Any, channel: Any, deadline: float | None, silence: float) -> bytes:
