@@ -86,7 +86,9 @@ def test_the_plugin_counts_what_the_emulator_counts(tmp_path):
 def test_a_program_that_fails_is_told(tmp_path):
     core, toolchain = load_arm_core("cortex-a53"), LINUX_TOOLCHAINS["zig"]
     source = tmp_path / "failing.c"
-    source.write_text('#include <stdio.h>\nint main(void) { fputs("no row\\n", stderr); return 3; }')
+    source.write_text(
+        '#include <stdio.h>\nint main(void) { fputs("no row\\n", stderr); return 3; }'
+    )
     objects = toolchain.compile(core, [source], tmp_path)
     toolchain.program(core, objects, tmp_path / "failing")
     with pytest.raises(QDeployError, match=r"failing ended with status 3 under .*: no row"):
@@ -130,12 +132,10 @@ def test_what_is_missing_is_said_in_one_sentence(
         fake.write_text(f"#!/bin/sh\necho ' {program} FILE'\n")
         fake.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    obstacle.cache_clear()
     words = [word.format(folder=tmp_path) for word in options]
     monkeypatch.setattr(sys, "argv", ["default_paths", "model.onnx", *words])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("qdeploy.benchmark.arm.default_paths", run_name="__main__")
-    obstacle.cache_clear()
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told.startswith("qdeploy: error: ")
