@@ -27,6 +27,8 @@ SMOOTHING = 0.1
 """Width to which kinks of a loss are smoothed in the relaxation; its proof is for the kinks."""
 EXACT_SHARE = 1e-4
 """Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
+GOOD_ENOUGH = 0.9
+"""Share of the wanted gap at which training ends: the rest is for the integer readout."""
 LARGEST_CUT = 160
 """Up to this dimension cutting planes take seconds to minutes; beyond, the plain bound is used."""
 
@@ -190,7 +192,23 @@ class _Training:
             return None
         self._dual = self._better(point)
         self._note()
+        if method == "cutting-planes" and not self._good_enough():
+            self._branch(residual)
         return point
+
+    def _branch(self, tightened: FloatArray | None) -> None:
+        """Branch and bound towards the gap that is wanted, if one is."""
+        remaining = self._deadline - time.monotonic()
+        if self._effort.gap is None or remaining <= 0:
+            return
+        # A tree proves more of a residual than cuts alone do: one nearer to the optimum is better.
+        optimal = self._columns.residual
+        residual = optimal if tightened is None else (optimal + tightened) / 2
+        limit = None if math.isinf(remaining) else remaining
+        objective = self._columns.solution.objective
+        wanted = (1 - GOOD_ENOUGH * self._effort.gap) * objective
+        self._dual = self._better(self._prove_by("branch-and-bound", limit, residual, wanted))
+        self._note()
 
     def _tightened(self, remaining: float) -> FloatArray | None:
         """A residual that cutting planes prove more of than of the present one."""
@@ -203,7 +221,11 @@ class _Training:
         )
 
     def _prove_by(
-        self, method: str, time_limit: float | None, residual: FloatArray | None = None
+        self,
+        method: str,
+        time_limit: float | None,
+        residual: FloatArray | None = None,
+        wanted: float = math.inf,
     ) -> DualPoint:
         self._tell(f"proof by {method}")
         return prove_dual(
@@ -212,6 +234,7 @@ class _Training:
             method,
             progress=self._progress,
             time_limit=time_limit,
+            wanted=wanted,
         )
 
     def _better(self, point: DualPoint) -> DualPoint:
@@ -245,7 +268,7 @@ class _Training:
     def _good_enough(self) -> bool:
         wanted = self._effort.gap
         objective = self._columns.solution.objective
-        return wanted is not None and objective - self._bound <= 0.9 * wanted * objective
+        return wanted is not None and objective - self._bound <= GOOD_ENOUGH * wanted * objective
 
     def _expired(self) -> bool:
         return time.monotonic() > self._deadline

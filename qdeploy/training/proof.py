@@ -59,6 +59,7 @@ def prove_dual(
     *,
     progress: Progress = silent,
     time_limit: float | None = None,
+    wanted: float = math.inf,
 ) -> DualPoint:
     """The bound that a residual proves.
 
@@ -68,13 +69,19 @@ def prove_dual(
         method: name of the norm bound to use.
         progress: told of the work done.
         time_limit: seconds for the norm bound.
+        wanted: a dual value that is good enough.
 
     Raises:
         TimeLimitReached: the norm bound was not proven in time.
     """
     integers = problem.loss.round_residual(residual, problem.targets)
     matrix = problem.integer_matrix(integers)
-    proof = norm_bounds[method].prove(matrix, progress=progress, time_limit=time_limit)
+    proof = norm_bounds[method].prove(
+        matrix,
+        progress=progress,
+        time_limit=time_limit,
+        enough=_norm_for(problem, integers, wanted),
+    )
     step = Fraction(problem.step)
     # With N = 0 every step is feasible; the dual is then bounded by its own maximiser.
     reach = Fraction(problem.penalty) / (max(proof.norm_bound, 1) * step * step)
@@ -87,6 +94,24 @@ def prove_dual(
         candidates=proof.candidates,
         tree=proof.tree,
     )
+
+
+def _norm_for(problem: TrainingProblem, residual: NDArray[np.int32], wanted: float) -> int:
+    """The largest norm, nearly, with which the residual still proves the wanted value; 0 if none.
+
+    An estimate, for stopping only.
+    """
+    if not math.isfinite(wanted):
+        return 0
+    direction = residual.astype(np.float64)
+    low, high = 0.0, float(problem.loss.best_step(direction, problem.targets))
+    if not problem.loss.dual_value(high * direction, problem.targets) > wanted:
+        return 0
+    for _ in range(50):
+        middle = (low + high) / 2
+        enough = problem.loss.dual_value(middle * direction, problem.targets) >= wanted
+        low, high = (low, middle) if enough else (middle, high)
+    return int(problem.penalty / (high * problem.step**2))
 
 
 def exact_objective(

@@ -109,6 +109,7 @@ class NormBound(Protocol):
         progress: Progress = silent,
         time_limit: float | None = None,
         start: SignMatrix | None = None,
+        enough: int = 0,
     ) -> NormProof:
         """Prove an upper bound on ‖G‖_{∞→1}.
 
@@ -117,6 +118,7 @@ class NormBound(Protocol):
             progress: told of the work done.
             time_limit: seconds, or None.
             start: known good u, int8 (k, d); they can only improve `attained` and `candidates`.
+            enough: a bound this small need not be made smaller, where that would take time.
 
         Raises:
             QDeployError: G is not such a matrix, or too large for this bound.

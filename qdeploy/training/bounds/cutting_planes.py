@@ -6,6 +6,7 @@ semidefinite bound alone leaves.
 
 import math
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts
 from qdeploy.training.rounding import hyperplane_signs, sign_ascent
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["CuttingPlanes"]
+__all__ = ["CANDIDATES", "CuttingPlanes", "RootNode", "root_node", "sign_candidates"]
 
 FloatArray = NDArray[np.float64]
 
@@ -58,6 +59,7 @@ class CuttingPlanes:
         progress: Progress = silent,
         time_limit: float | None = None,
         start: SignMatrix | None = None,
+        enough: int = 0,
     ) -> NormProof:
         """Add cuts in rounds until they gain nothing; see `NormBound.prove`.
 
@@ -74,24 +76,14 @@ class CuttingPlanes:
         time_limit: float | None,
         start: SignMatrix | None,
     ) -> NormProof:
-        floating = matrix.astype(np.float64)
         deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-        relaxed = semidefinite_norm(floating, time_limit=time_limit)
-        found = _signs(floating, relaxed.vectors, start)
-        fixed = np.zeros(len(matrix), dtype=np.int8)
-        best, cuts = prove_leaf(matrix, no_cuts(), np.empty(0), fixed), no_cuts()
-        unit = relaxed.bound / len(matrix)
-        if unit > 0:
-            relaxation = CutRelaxation(
-                FixedMatrix(floating / unit),
-                np.empty(0),
-                relaxed.multipliers / unit,
-                (relaxed.positive, relaxed.negative),
-            )
-            best, cuts, found = _search(matrix, relaxation, unit, best, found, deadline, progress)
-        attained, candidates = best_pair(matrix, found)
-        used = best.weights > 0
-        proof = CutProof(cuts[used], best.weights[None, used], fixed[None], best.diagonal[None])
+        node = root_node(matrix, start, deadline, progress)
+        attained, candidates = best_pair(matrix, node.found)
+        used = node.proof.weights > 0
+        fixed = np.zeros((1, len(matrix)), dtype=np.int8)
+        proof = CutProof(
+            node.cuts[used], node.proof.weights[None, used], fixed, node.proof.diagonal[None]
+        )
         return NormProof(
             norm_bound=proof.norm_bound,
             multipliers=None,
@@ -106,19 +98,51 @@ _BOUND: NormBound = CuttingPlanes()
 norm_bounds.register("cutting-planes")(_BOUND)
 
 
-def _search(
-    matrix: IntegerMatrix,
-    relaxation: CutRelaxation,
-    unit: float,
-    best: LeafProof,
-    found: SignMatrix,
-    deadline: float,
-    progress: Progress,
-) -> tuple[LeafProof, Cuts, SignMatrix]:
-    """Rounds of cuts; the best proof, its cuts, and good signs, best first."""
+@dataclass(frozen=True, eq=False)
+class RootNode:
+    """What the search without branching found.
+
+    Attributes:
+        proof: the best proof.
+        cuts: its cuts, (k, w).
+        found: good u, int8 (·, d), best first.
+        unit: what one unit of the relaxation is, in units of G.
+        relaxation: its last state; None for G = 0.
+    """
+
+    proof: LeafProof
+    cuts: Cuts
+    found: SignMatrix
+    unit: float
+    relaxation: CutRelaxation | None
+
+
+def root_node(
+    matrix: IntegerMatrix, start: SignMatrix | None, deadline: float, progress: Progress
+) -> RootNode:
+    """Rounds of cuts on all sign pairs until they gain nothing.
+
+    Args:
+        matrix: G, int64 (d, d), as `checked_matrix` gives it.
+        start: known good u, int8 (k, d), or None.
+        deadline: `time.monotonic()` at which to stop.
+        progress: told of the rounds.
+    """
     floating = matrix.astype(np.float64)
     fixed = np.zeros(len(matrix), dtype=np.int8)
-    cuts = no_cuts()
+    remaining = None if math.isinf(deadline) else deadline - time.monotonic()
+    relaxed = semidefinite_norm(floating, time_limit=remaining)
+    found = sign_candidates(floating, relaxed.vectors, start)
+    best, cuts = prove_leaf(matrix, no_cuts(), np.empty(0), fixed), no_cuts()
+    unit = relaxed.bound / len(matrix)
+    if not unit > 0:
+        return RootNode(best, cuts, found, 1.0, None)
+    relaxation = CutRelaxation(
+        FixedMatrix(floating / unit),
+        np.empty(0),
+        relaxed.multipliers / unit,
+        (relaxed.positive, relaxed.negative),
+    )
     bounds = [best.bound]
     for number in range(ROUNDS):
         if time.monotonic() > deadline:
@@ -130,25 +154,20 @@ def _search(
         if proof.bound < best.bound:
             best, cuts = proof, relaxation.cuts
         bounds.append(best.bound)
-        found = _signs(floating, unit_vectors(*relaxation.blocks), found)
+        found = sign_candidates(floating, unit_vectors(*relaxation.blocks), found)
         attained = int(np.abs(found[0].astype(np.int64) @ matrix).sum())
-        progress(
-            ProgressEvent(
-                "cutting planes",
-                number,
-                None,
-                {"cuts": len(relaxation.cuts), "above the norm": best.bound / attained - 1},
-            )
-        )
+        above = f"{best.bound / attained - 1:.3%}"
+        figures: dict[str, float | str] = {"cuts": len(relaxation.cuts), "above the norm": above}
+        progress(ProgressEvent("cutting planes", number, None, figures))
         if best.bound <= attained * (1 + ENOUGH):
             break
         stalled = bounds[-1 - PATIENCE :][0] - best.bound <= STALLED * best.bound
         if stalled and number > TRIANGLES_ONLY + PATIENCE:
             break
-    return best, cuts, found
+    return RootNode(best, cuts, found, unit, relaxation)
 
 
-def _signs(
+def sign_candidates(
     matrix: FloatArray, vectors: tuple[FloatArray, FloatArray], known: SignMatrix | None
 ) -> SignMatrix:
     """Good sign vectors from the vectors of a relaxation and those known, best first."""

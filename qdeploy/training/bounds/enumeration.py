@@ -53,6 +53,7 @@ class Enumeration:
         progress: Progress = silent,
         time_limit: float | None = None,
         start: SignMatrix | None = None,
+        enough: int = 0,
     ) -> NormProof:
         """Visit all 2^(d-1) sign vectors; see `NormBound.prove`.
 

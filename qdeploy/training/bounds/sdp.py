@@ -49,6 +49,7 @@ class SemidefiniteBound:
         progress: Progress = silent,
         time_limit: float | None = None,
         start: SignMatrix | None = None,
+        enough: int = 0,
     ) -> NormProof:
         """Solve the relaxation, then raise z until integers are proven; see `NormBound.prove`.
 
