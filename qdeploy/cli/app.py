@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import qdeploy
-from qdeploy.cli import benchmarking, deployment, environment, kernels, models, training
+from qdeploy.cli import benchmarking, comparing, deployment, environment, kernels, models, training
 from qdeploy.cli.terminal import own_warnings, say
 from qdeploy.errors import QDeployError
 
@@ -37,6 +37,7 @@ _LOOK = "Look around"
 
 app.command(rich_help_panel=_MAKE)(training.train)
 app.command(rich_help_panel=_MAKE)(training.certify)
+app.command(rich_help_panel=_MAKE)(comparing.compare)
 app.command(rich_help_panel=_MAKE)(models.inspect)
 app.command(rich_help_panel=_MAKE)(models.export)
 app.command("compile", rich_help_panel=_DEPLOY)(deployment.compile_model)
