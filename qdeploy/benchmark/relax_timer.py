@@ -16,15 +16,23 @@ class RelaxTimer:
         machine: the relax.VirtualMachine.
         inputs: int8 (p, n, d); copied to TVM tensors once.
         function: name of the VM function.
+        device: where the machine runs; by default this machine's processor.
     """
 
-    def __init__(self, machine: Any, inputs: NDArray[np.int8], function: str = "main") -> None:
+    def __init__(
+        self,
+        machine: Any,
+        inputs: NDArray[np.int8],
+        function: str = "main",
+        *,
+        device: Any = None,
+    ) -> None:
         import tvm
 
         self._machine = machine
         self._function = function
-        self._device = tvm.cpu()
-        self._inputs = [tvm.runtime.tensor(np.ascontiguousarray(x)) for x in inputs]
+        self._device = tvm.cpu() if device is None else device
+        self._inputs = [tvm.runtime.tensor(np.ascontiguousarray(x), self._device) for x in inputs]
         self._next = 0
 
     def measure(self, calls: int, groups: int, warm_seconds: float = 0.0) -> NDArray[np.float64]:

@@ -49,6 +49,7 @@ EXTRAS = {
     "emlearn": _Library("emlearn", "trees and networks to compare with on microcontrollers"),
     "m2cgen": _Library("m2cgen", "models as C to compare with on microcontrollers"),
     "pyocd": _Library("pyocd", "flashing boards"),
+    "paramiko": _Library("paramiko", "boards with Linux, over ssh"),
     "pyjoulescope_driver": _Library("pyjoulescope_driver", "energy by a Joulescope"),
     "ppk2-api": _Library("ppk2_api", "energy by a Nordic Power Profiler Kit II"),
     "otii-tcp-client": _Library("otii_tcp_client", "energy by a Qoitech Otii"),

@@ -5,6 +5,7 @@ from qdeploy.remote.local import LocalPlace, QemuPlace, local_place
 from qdeploy.remote.place import Place
 from qdeploy.remote.program_session import (
     BenchResult,
+    ProgramArtifact,
     ProgramSession,
     ProgramTimer,
     checksum,
@@ -16,6 +17,7 @@ __all__ = [
     "BenchResult",
     "LocalPlace",
     "Place",
+    "ProgramArtifact",
     "ProgramSession",
     "ProgramTimer",
     "QemuPlace",

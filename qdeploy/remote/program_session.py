@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,28 @@ from qdeploy.errors import QDeployError
 from qdeploy.remote.place import Place
 from qdeploy.runners import Interface, check_inputs
 
-__all__ = ["BenchResult", "ProgramSession", "ProgramTimer", "checksum", "run_bench"]
+__all__ = [
+    "BenchResult",
+    "ProgramArtifact",
+    "ProgramSession",
+    "ProgramTimer",
+    "checksum",
+    "run_bench",
+]
 
 _KIBIBYTE = 1024
+
+
+class ProgramArtifact(Protocol):
+    """What a runner of programs needs to know of an artifact."""
+
+    @property
+    def interface(self) -> Interface:
+        """How the model is called."""
+
+    @property
+    def run_program(self) -> Path:
+        """NAME-run."""
 
 
 class ProgramSession:

@@ -6,12 +6,16 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 
 from qdeploy.errors import QDeployError
+from qdeploy.firmware import ModelInterface
 from qdeploy.remote import SshPlace
+from qdeploy.runners.ssh import SshRunner
 
 BOTH = pytest.mark.parametrize("kind", ["asyncssh", "sshd"])
 OPENSSH = pytest.mark.parametrize("kind", ["sshd"])
@@ -104,6 +108,19 @@ def test_a_program_that_takes_too_long_is_stopped(connect, script, tmp_path):
     assert "program did not end within 0.7 s" in sentence(error)
     eventually(lambda: not psutil.pid_exists(int(mark.read_text())), "the end of the program")
     assert place.run(script("echo fine")) == b"fine\n"
+
+
+def test_the_runner_opens_a_session(server, script, home):
+    """A model of four inputs and one score: its inputs, as the bytes of the score."""
+    artifact = SimpleNamespace(
+        run_program=script("exec cat"), interface=ModelInterface("toy", 4, 1, "int32")
+    )
+    runner = SshRunner(server.address, machine=platform.machine())
+    with runner.open(artifact) as session:
+        x = np.arange(-6, 6, dtype=np.int8).reshape(3, 4)
+        assert session(x).tobytes() == x.tobytes()
+        folder = Path(session.place.put(artifact.run_program)).parent
+    assert not folder.exists()
 
 
 def test_files_and_commands_of_the_board(connect, tmp_path):
@@ -207,10 +224,11 @@ def test_a_board_that_starts_anew_loses_its_folder(server, connect, script):
     server.stop()
     first.unlink()
     first.parent.rmdir()
-    threading.Timer(0.5, server.start).start()
+    return_of_the_board = threading.Timer(0.5, server.start)
+    return_of_the_board.start()
     assert place.run(program, data=b"2") == b"2"
     assert Path(place.put(program)).parent != first.parent
-    eventually(lambda: server.address, "the server")
+    return_of_the_board.join()
 
 
 def test_a_folder_is_removed_even_after_a_drop(server, connect, script):
@@ -250,14 +268,11 @@ def test_a_board_that_stays_away_is_one_sentence(server, connect, script):
     program = script("echo hello")
     assert place.run(program) == b"hello\n"
     server.stop()
-    start = time.monotonic()
     with pytest.raises(QDeployError) as error:
         place.run(program)
     assert "dropped and the board stayed away for 0.5 s" in sentence(error)
     assert "Connection refused" in sentence(error)
     place.close()
-    assert time.monotonic() - start < 60
-    server.start()
 
 
 @OPENSSH
@@ -287,9 +302,9 @@ def test_nobody_there(home):
     with pytest.raises(QDeployError) as error:
         SshPlace("pi@127.0.0.1:1", timeout=2)
     assert sentence(error) == (
-        "no ssh server answers at pi@127.0.0.1:1: Unable to connect to port 1 on 127.0.0.1; look "
-        "at its address, power and network"
-    ) or "Connection refused" in sentence(error)
+        "no ssh server answers at pi@127.0.0.1:1: Connection refused; look at its address, power "
+        "and network"
+    )
 
 
 def test_keys_that_are_not_accepted(server, connect, home, tmp_path):
