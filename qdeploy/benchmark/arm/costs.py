@@ -6,7 +6,7 @@ each carries the bands of all that it rests on.
 """
 
 from qdeploy.benchmark.arm.execution import Counted, Execution
-from qdeploy.benchmark.bands import mean, product, scaled, spread, watts
+from qdeploy.benchmark.bands import product, scaled, spread, watts
 from qdeploy.benchmark.figures import FigureSheet
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.errors import QDeployError
@@ -93,7 +93,7 @@ class Costs:
                 f"the core {self._core.name!r} has no pipeline model, so that nothing can be "
                 "estimated for it; add a table pipeline to its file"
             )
-        cycles = scaled(mean(counted.cycles), 1 / batch)
+        cycles = scaled(counted.cycles, 1 / batch)
         note = (
             f"{_rows(counted)}{f', divided by {batch}' if batch > 1 else ''}; blocks x pipeline "
             f"model of {self._core.name}; band: {pipeline.band.basis}"

@@ -20,12 +20,12 @@ from qdeploy.benchmark.rows import Rows, check_outputs, inputs_of
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.compiler.elf_memory import library_memory
 from qdeploy.compiler.hosted_artifact import Memory
-from qdeploy.emulation import BlockCounts, LibraryMachine, pipeline_cycles
+from qdeploy.emulation import LibraryMachine, pipeline_cycles
 from qdeploy.errors import QDeployError
 from qdeploy.targets import ArmCore
 from qdeploy.toolchains.linux import LinuxToolchain
 
-__all__ = ["LEVELS", "MOST_INSTRUCTIONS", "Built", "Counted", "Execution", "execute"]
+__all__ = ["LEVELS", "MOST_INSTRUCTIONS", "Built", "Count", "Counted", "Execution", "execute"]
 
 LEVELS = ("-O2", "-O3")
 """Optimisation of the C compiler."""
@@ -47,7 +47,6 @@ class Built:
         objects: objects and archives.
         library: they, linked.
         memory: bytes of the library.
-        machine: with the library in it.
     """
 
     subject: McuSubject
@@ -55,7 +54,23 @@ class Built:
     objects: tuple[Path, ...]
     library: Path
     memory: Memory
-    machine: LibraryMachine
+
+
+@dataclass(frozen=True)
+class Count:
+    """What is kept of a counted call; all blocks that it ran in order would be too much.
+
+    Attributes:
+        instructions: all of them.
+        classes: by class, without zeros.
+        stack_bytes: deepest stack.
+        cycles: estimate by the core's pipeline model.
+    """
+
+    instructions: int
+    classes: Mapping[str, int]
+    stack_bytes: int
+    cycles: Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +81,16 @@ class Counted:
         built: the code.
         batch: rows a call.
         counts: of the calls.
-        cycles: estimate of each.
     """
 
     built: Built
     batch: int
-    counts: tuple[BlockCounts, ...]
-    cycles: tuple[Estimate, ...]
+    counts: tuple[Count, ...]
 
     @property
-    def mean_cycles(self) -> Estimate:
-        """Cycles of a call."""
-        return mean(self.cycles)
+    def cycles(self) -> Estimate:
+        """Cycles of a call, the mean over the calls."""
+        return mean([each.cycles for each in self.counts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,33 +159,49 @@ def execute(
     x = inputs_of(subject, rows)
     builder = _Builder(core, toolchain, folder)
     variants = builder.variants(subject, subject.exports, subject.library)
-    calls = [_Call(built, subject.entry, 1) for built in variants]
-    best = min(calls, key=lambda call: call.cycles(x[rows.counted[:1]], core))
+    calls = [_Call(each, subject.entry, 1) for each in variants]
+    best = min(calls, key=lambda call: call.count(x[rows.counted[:1]]).cycles.value)
     outputs = np.concatenate([best.run(x[i : i + 1]) for i in range(len(x))])
     check_outputs(subject, x, outputs, rows)
     single = tuple(best.count(x[[number]]) for number in rows.counted)
-    counted = {1: _counted(best, single, core)}
+    counted = {1: Counted(best.loaded.built, 1, single)}
     left_out = {}
-    each = max(counts.instructions for counts in single)
+    each_row = max(count.instructions for count in single)
     for batch in batches[1:]:
-        if batch * each > MOST_INSTRUCTIONS:
+        if batch * each_row > MOST_INSTRUCTIONS:
             left_out[batch] = (
-                f"about {batch * each:.1e} instructions a call are too many to count one by one"
+                f"about {batch * each_row:.1e} instructions a call are too many to count one by one"
             )
             continue
         some = np.arange(batch) % len(x)
         fixed = subject.fixed.get(batch)
-        if fixed is not None:
-            several = [
-                _Call(built, fixed.entry, batch) for built in builder.variants(fixed, [fixed.entry])
+        several = (
+            [_Call(each, subject.batch, batch, passes=True) for each in variants]
+            if fixed is None
+            else [
+                _Call(each, fixed.entry, batch) for each in builder.variants(fixed, [fixed.entry])
             ]
-        else:
-            several = [_Call(built, subject.batch, batch, passes=True) for built in variants]
+        )
         counts = {call: call.count(x[some]) for call in several}
-        best = min(several, key=lambda call: pipeline_cycles(counts[call], core).value)
+        best = min(several, key=lambda call: counts[call].cycles.value)
         _same(subject, best.run(x[some]), outputs[some], batch)
-        counted[batch] = _counted(best, (counts[best],), core)
+        counted[batch] = Counted(best.loaded.built, batch, (counts[best],))
     return Execution(subject, x, outputs, counted, left_out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """Code in a machine for its core.
+
+    Attributes:
+        built: the code.
+        machine: with its library.
+        core: the core.
+    """
+
+    built: Built
+    machine: LibraryMachine
+    core: ArmCore
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +220,7 @@ class _Builder:
 
     def variants(
         self, subject: McuSubject, exports: Sequence[str], library: Path | None = None
-    ) -> list[Built]:
+    ) -> list[_Loaded]:
         """A library for each level of optimisation; a ready-made one is as it is."""
         if library is not None:
             return [self._built(subject, "", subject.objects, library)]
@@ -199,7 +228,7 @@ class _Builder:
         levels = LEVELS[:1] if subject.objects else LEVELS
         return [self._compiled(subject, level, exports) for level in levels]
 
-    def _compiled(self, subject: McuSubject, level: str, exports: Sequence[str]) -> Built:
+    def _compiled(self, subject: McuSubject, level: str, exports: Sequence[str]) -> _Loaded:
         sources = subject.write(self.folder / "sources" / subject.entry)
         place = self.folder / subject.entry / level.strip("-")
         compiled = self.toolchain.compile(
@@ -212,26 +241,25 @@ class _Builder:
 
     def _built(
         self, subject: McuSubject, level: str, objects: Sequence[Path], library: Path
-    ) -> Built:
+    ) -> _Loaded:
         memory = library_memory(library, scratch=0)
-        machine = LibraryMachine(library, self.core)
-        return Built(subject, level, tuple(objects), library, memory, machine)
+        built = Built(subject, level, tuple(objects), library, memory)
+        return _Loaded(built, LibraryMachine(library, self.core), self.core)
 
 
 class _Call:
     """A function with its buffers in a machine.
 
     Args:
-        built: the code.
+        loaded: the code.
         symbol: the function.
         batch: rows a call.
         passes: whether the number of rows is an argument.
     """
 
-    def __init__(self, built: Built, symbol: str, batch: int, *, passes: bool = False) -> None:
-        self.built = built
-        self.batch = batch
-        subject, machine = built.subject, built.machine
+    def __init__(self, loaded: _Loaded, symbol: str, batch: int, *, passes: bool = False) -> None:
+        self.loaded = loaded
+        subject, machine = loaded.built.subject, loaded.machine
         self._symbol = symbol
         self._bytes = batch * subject.outputs * subject.output_dtype.itemsize
         self._x = machine.allocate(
@@ -242,26 +270,21 @@ class _Call:
 
     def run(self, x: NDArray[Any]) -> NDArray[Any]:
         """Outputs (batch, outputs) of rows (batch, inputs)."""
-        machine = self.built.machine
+        machine = self.loaded.machine
         machine.write(self._x, x.tobytes())
         machine.call(self._symbol, *self._arguments)
         written = machine.read(self._scores, self._bytes)
-        return np.frombuffer(written, dtype=self.built.subject.output_dtype).reshape(len(x), -1)
+        return np.frombuffer(written, dtype=self.loaded.built.subject.output_dtype).reshape(
+            len(x), -1
+        )
 
-    def count(self, x: NDArray[Any]) -> BlockCounts:
-        """Counts of one call."""
-        machine = self.built.machine
+    def count(self, x: NDArray[Any]) -> Count:
+        """Counts of one call, and what they take on the core."""
+        machine = self.loaded.machine
         machine.write(self._x, x.tobytes())
-        return machine.count(self._symbol, *self._arguments)
-
-    def cycles(self, x: NDArray[Any], core: ArmCore) -> float:
-        """Estimated cycles of one call."""
-        return pipeline_cycles(self.count(x), core).value
-
-
-def _counted(call: _Call, counts: tuple[BlockCounts, ...], core: ArmCore) -> Counted:
-    cycles = tuple(pipeline_cycles(each, core) for each in counts)
-    return Counted(call.built, call.batch, counts, cycles)
+        counts = machine.count(self._symbol, *self._arguments)
+        cycles = pipeline_cycles(counts, self.loaded.core)
+        return Count(counts.instructions, dict(counts.classes), counts.stack_bytes, cycles)
 
 
 def _same(subject: McuSubject, outputs: NDArray[Any], single: NDArray[Any], batch: int) -> None:
