@@ -63,10 +63,12 @@ def fetch(engine: Engine, wheels: Path, folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found = sorted(wheels.glob(f"{stem}*aarch64.whl"))
         if done.returncode or not found:
-            lines = done.stderr.splitlines() or ["no wheel came"]
+            told = [line for line in done.stderr.splitlines() if "ERROR" in line] or [
+                "nothing came"
+            ]
             raise QDeployError(
                 f"pip could not download {engine.package} {engine.version} for AArch64: "
-                f"{lines[-1]}; put its wheel into a folder and name that with --wheels"
+                f"{told[-1]}; put its wheel into a folder and name that with --wheels"
             )
     with zipfile.ZipFile(found[0]) as wheel:
         names = [name for name in wheel.namelist() if name.startswith(engine.member)]
