@@ -113,7 +113,9 @@ is chosen or kept is told by training rows alone.
   same splits, of the same width, or of m = {widest} where a method has no width.
 - **bytes**: weights and biases as deployed, as `qdeploy inspect` counts them; float references
   with 4 bytes a parameter, 8 an inner node of a tree.
-- **seconds**: wall time of training, what was chosen and proven included."""
+- **seconds**: wall time of training, what was chosen and proven included. A method that runs over
+  its time shows it here. A slower or busier machine does less in the same time, so that another
+  run of the command differs in its figures."""
 
 
 def _section(comparison: Comparison, data: str) -> str:

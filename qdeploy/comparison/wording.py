@@ -27,6 +27,10 @@ HEADINGS = (
 )
 
 
+_TIE = 1e-9
+"""Mean differences of accuracy below this are rounding errors of a mean of zeros."""
+
+
 def cells(row: Row, seeds: int) -> list[str]:
     """The texts of a row, one for each of `HEADINGS`."""
     ratio, ahead = row.loss_against_ours, row.against_ours
@@ -67,16 +71,16 @@ def sentences(rows: Sequence[Row], seeds: int) -> Iterator[str]:
         if (row.loss_against_ours or 0) < 0
     ]
     if compared and lower:
-        yield f"Training loss below ours: {'; '.join(lower)}."
+        yield f"Mean training loss below ours: {'; '.join(lower)}."
     elif compared:
-        yield "Training loss below ours: none."
+        yield "Mean training loss below ours: none."
     ahead = [
         f"{BASELINES[row.method].label}{f' of {row.neurons}' if row.neurons else ''} by "
         f"{_with_interval(row.against_ours, sign=True)} points"
         for row in rows
-        if row.against_ours is not None and row.against_ours.mean > 0
+        if row.against_ours is not None and row.against_ours.mean > _TIE
     ]
-    yield f"Test accuracy above ours: {'; '.join(ahead) if ahead else 'none'}."
+    yield f"Mean test accuracy above ours: {'; '.join(ahead) if ahead else 'none'}."
 
 
 def _with_interval(value: Interval, *, sign: bool = False) -> str:

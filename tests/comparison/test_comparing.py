@@ -137,10 +137,12 @@ class TestLosing:
         rows = rows_of("made-up", PLAN, results_of(PLAN, loss, accuracy))
         told = list(sentences(rows, PLAN.seeds))
         assert told[0] == (
-            "Training loss below ours: at 2 neurons random ±1 features, re-solved by 50.00 % "
+            "Mean training loss below ours: at 2 neurons random ±1 features, re-solved by 50.00 % "
             "(on 2 of 2)."
         )
-        assert told[1].startswith("Test accuracy above ours: logistic regression, float by +12.5 ±")
+        assert told[1].startswith(
+            "Mean test accuracy above ours: logistic regression, float by +12.5 ±"
+        )
         named = dict(zip(HEADINGS, cells(rows[1], PLAN.seeds), strict=True))
         assert (named["to ours"], named["below ours"]) == ("-50.0 %", "2 of 2")
         assert named["proven gap"] == "none proven"
