@@ -23,7 +23,7 @@ class ArmBenchmark(BenchmarkDefinition):
     toolchain: str = Field(min_length=1, description="the name of a C compiler")
     batches: Batches
     seconds: Positive = Field(description="a positive number of seconds")
-    rounds: int = Field(ge=2, description="a whole number of at least 2")
+    rounds: int = Field(ge=6, description="a whole number of at least 6")
     percentiles: Percentages
     emulated_rows: int = Field(ge=1, description="a positive whole number of rows")
     counted_rows: int = Field(ge=1, description="a positive whole number of rows")

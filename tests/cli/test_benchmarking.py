@@ -1,12 +1,13 @@
-"""``bench`` on a microcontroller and ``kernels``, as a user types them."""
+"""``bench`` on microcontrollers and ARM boards, and ``kernels``, as a user types them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qdeploy import onnx
-from qdeploy.benchmark import Metering
+from qdeploy.benchmark import HostAccess, Metering
 from qdeploy.cli.app import run
 from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
@@ -133,3 +134,55 @@ def test_kernels(capsys):
 def test_wrong_sizes_are_wrong_usage(capsys):
     assert run(["kernels", "--inputs", "16,none"]) == 2
     assert "none" in capsys.readouterr().err
+
+
+ARM = ("--target", "raspberry-pi-5", "--peers", "plain-c")
+
+
+def test_bench_for_an_arm_board_without_one(model, tmp_path, capsys):
+    folder = tmp_path / "bench"
+    values = json_of(capsys, ["bench", str(model), *ARM, "-o", str(folder)])
+    assert values["family"] == "arm"
+    figures = {(f["implementation"], f["metric"], f["batch"]): f for f in values["results"]}
+    assert figures["qdeploy", "instructions", 1]["obtained"] == "emulated"
+    assert figures["plain-c", "throughput", 64]["obtained"] == "estimated"
+    assert {"benchmark.json", "report.html", "artifact"} <= {p.name for p in folder.iterdir()}
+    assert run(["bench", str(folder / "artifact"), "--peers", "plain-c", "-q"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("emulated", "estimated", "measured", "plain-c", "the whole board"):
+        assert word in printed
+
+
+def test_the_board_reaches_the_suite(model, monkeypatch, capsys):
+    asked = []
+
+    def stop(self, request):
+        asked.append((request.host, request.rpc))
+        raise QDeployError("that is all")
+
+    monkeypatch.setattr("qdeploy.benchmark.suites.arm.ArmSuite.measure", stop)
+    words = ["bench", str(model), *ARM]
+    host = ["--host", "pi@10.0.0.7:2222"]
+    for options in ([], host, [*host, "--identity", "key", "--accept-new-host-key"]):
+        assert run([*words, *options]) == 1
+    assert run([*words, "--rpc", "farm:9190/pi"]) == 1
+    assert asked == [
+        (None, None),
+        (HostAccess("pi@10.0.0.7:2222"), None),
+        (HostAccess("pi@10.0.0.7:2222", Path("key"), True), None),
+        (None, "farm:9190/pi"),
+    ]
+
+
+def test_boards_that_mean_nothing(model, capsys):
+    assert run(["bench", str(model), "--host", "pi@10.0.0.7"]) == 1
+    assert "reached by ssh means nothing for target 'cpu'" in capsys.readouterr().err
+    assert run(["bench", str(model), *ARM, "--port", "auto"]) == 1
+    assert "a serial port means nothing for target 'raspberry-pi-5'" in capsys.readouterr().err
+    assert run(["bench", str(model), *ARM, "--host", "pi@a", "--rpc", "b:1"]) == 1
+    assert "name one of the two" in capsys.readouterr().err
+    assert run(["bench", str(model), *ARM, "--host", "pi@ten zero"]) == 1
+    assert "is no address of a board" in capsys.readouterr().err
+    for option in (["--identity", "key"], ["--accept-new-host-key"]):
+        assert run(["bench", str(model), *ARM, *option]) == 1
+        assert "a key means nothing without a board" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from qdeploy.data.dataset import Task
 
 NOTE = (
     "scikit-learn {kind}, written as C by m2cgen {version} with double turned to float, in "
-    "single precision by the compiler's soft-float helpers. {inputs} float32 features come from "
+    "single precision, on cores without a unit for it by the compiler's helpers. {inputs} float32 features come from "
     "the caller and float32 {outputs} go back."
 )
 

@@ -75,6 +75,7 @@ class ArmSuite(Suite):
         from qdeploy.benchmark.arm.costs import COMPARED, Costs
         from qdeploy.benchmark.arm.execution import execute
         from qdeploy.benchmark.arm.own import own_subject
+        from qdeploy.benchmark.arm.rpc_board import RpcBoard
 
         target, progress, started = request.target, request.progress, now()
         assert isinstance(target, ArmTarget), "the registry goes by the family"
@@ -89,6 +90,7 @@ class ArmSuite(Suite):
             place = _place(request, target)
             if place is not None:
                 stack.enter_context(place)
+            lent = None if request.rpc is None else RpcBoard(request.rpc)
             artifact = cast("LinuxArtifact", compiled(request, stack))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qdeploy-arm-")))
             context = make_context(artifact, request.dataset, definition.emulated_rows)
@@ -143,6 +145,13 @@ class ArmSuite(Suite):
                 facts |= outcome.facts
                 notes += outcome.notes
                 missing |= outcome.missing
+            titles = {}
+            if lent is not None:
+                lent.measure(
+                    artifact, context.inputs, batches, schedule, quantiles, sheet, progress
+                )
+                titles[lent.name] = lent.title
+                notes.append(f"{lent.name}: {lent.note}")
         subjects: list[ArmSubject | BoardSubject] = [each.subject for each in executions]
         subjects += others
         return BenchmarkReport(
@@ -153,7 +162,7 @@ class ArmSuite(Suite):
             finished=now(),
             results=tuple(sheet.figures),
             comparisons=comparisons,
-            titles={subject.name: subject.title for subject in subjects},
+            titles={subject.name: subject.title for subject in subjects} | titles,
             skipped=skipped,
             missing=missing,
             machine=facts,
