@@ -21,8 +21,8 @@ HEADERS = ("eml_common.h", "eml_log.h", "eml_net.h", "eml_net_common.h")
 NOTE = (
     "scikit-learn MLP, one hidden layer of {width} rectified units, weight decay {decay:g} by "
     "cross-validation, written as C by emlearn {version} (loadable), in single precision, on "
-    "cores without a unit for it by the compiler's helpers. Standardised float32 features come from the caller and "
-    "float32 scores go back."
+    "cores without a unit for it by the compiler's helpers. Standardised float32 features "
+    "come from the caller and float32 scores go back."
 )
 
 ENTRY = """

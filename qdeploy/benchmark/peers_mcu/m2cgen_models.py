@@ -21,8 +21,8 @@ from qdeploy.data.dataset import Task
 
 NOTE = (
     "scikit-learn {kind}, written as C by m2cgen {version} with double turned to float, in "
-    "single precision, on cores without a unit for it by the compiler's helpers. {inputs} float32 features come from "
-    "the caller and float32 {outputs} go back."
+    "single precision, on cores without a unit for it by the compiler's helpers. {inputs} float32 "
+    "features come from the caller and float32 {outputs} go back."
 )
 
 _LITERAL = re.compile(r"\b\d+(?:\.\d+)?[eE][+-]?\d+|\b\d+\.\d+")
