@@ -51,6 +51,7 @@ class Board:
         schedule: time and rounds.
         quantiles: of the latency, by metric.
         batches: batch sizes.
+        sensors: of power, by name, in order of preference.
         folder: for programs and inputs.
         progress: told about each step.
     """
@@ -62,6 +63,7 @@ class Board:
     schedule: Schedule
     quantiles: Mapping[str, float]
     batches: Sequence[int]
+    sensors: Sequence[str]
     folder: Path
     progress: Progress
 
@@ -217,7 +219,7 @@ def _energies(
     outcome: Outcome,
 ) -> None:
     """Energy of an inference at batch 1: by the board's sensor, or else its stated power."""
-    probe = find_probe(board.place)
+    probe = find_probe(board.place, board.sensors)
     power = board.target.stated_power
     if probe is not None:
         outcome.notes.append(f"energy by {probe.title}: {probe.covers}")

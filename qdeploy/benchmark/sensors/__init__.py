@@ -62,9 +62,6 @@ class Sensor(ABC):
 
 SENSORS: Registry[Sensor] = Registry("power sensor", __name__)
 
-ORDER = ("jetson-ina3221", "raspberry-pi-pmic", "hwmon", "powercap")
-"""Sensors that know a board by name come first."""
-
 
 @dataclass(frozen=True)
 class Files:
@@ -91,10 +88,14 @@ class Files:
             return None
 
 
-def find_probe(place: "Place") -> Probe | None:
-    """The sensor of a board that says most; None where it has none."""
-    ordered = [*ORDER, *(name for name in SENSORS.names() if name not in ORDER)]
-    return next((probe for name in ordered if (probe := SENSORS[name].find(place))), None)
+def find_probe(place: "Place", names: Sequence[str]) -> Probe | None:
+    """The first sensor that a board has; None where it has none.
+
+    Args:
+        place: the board.
+        names: of sensors, in order of preference.
+    """
+    return next((probe for name in names if (probe := SENSORS[name].find(place))), None)
 
 
 def shell(place: "Place", script: str) -> str:

@@ -45,6 +45,9 @@ __all__ = ["ArmSuite"]
 PACKAGES = ("ziglang", "apache-tvm", "unicorn", "capstone", "scikit-learn", "emlearn", "m2cgen")
 """What figures depend on."""
 
+ESTIMATE = "estimate"
+"""The meter that stands for the power that the target states."""
+
 
 class ArmSuite(Suite):
     """Accuracy, bytes, instructions, cycles, time, throughput and energy on a 64-bit ARM board."""
@@ -137,6 +140,7 @@ class ArmSuite(Suite):
                     schedule,
                     quantiles,
                     batches,
+                    [name for name in definition.meters if name != ESTIMATE],
                     folder / "programs",
                     progress,
                 )

@@ -1,11 +1,19 @@
 """Power sensors: what boards print, and what it means."""
 
+import subprocess
+
 import pytest
 
 from qdeploy.benchmark.sensors import SENSORS, find_probe
+from qdeploy.benchmark.sensors.hwmon import Channel, ChannelProbe
 from qdeploy.benchmark.sensors.raspberry_pi import rail_watts
-from qdeploy.benchmark.sensors.recording import parse_recording
+from qdeploy.benchmark.sensors.recording import parse_recording, record
 from qdeploy.errors import QDeployError
+from qdeploy.targets import load_benchmark, load_target
+
+ORDER = [
+    name for name in load_benchmark(load_target("raspberry-pi-5")).meters if name != "estimate"
+]
 
 PMIC = """\
     3V7_WL_SW_A current(0)=0.09759540A
@@ -57,7 +65,7 @@ def test_older_firmware_of_the_raspberry_pi():
 
 
 def test_a_raspberry_pi_is_known_by_its_command():
-    probe = find_probe(Told(pmic_read_adc=PMIC, hwmon="", powercap=""))
+    probe = find_probe(Told(pmic_read_adc=PMIC, hwmon="", powercap=""), ORDER)
     assert "Raspberry Pi, 3 rails" in probe.title
     assert probe.value(PMIC.replace("\n", " ")) == pytest.approx(PMIC_WATTS)
     # A reading of which a part is missing is none.
@@ -65,7 +73,7 @@ def test_a_raspberry_pi_is_known_by_its_command():
 
 
 def test_a_jetson_is_known_by_its_input():
-    probe = find_probe(Told(hwmon=JETSON, pmic_read_adc=PMIC))
+    probe = find_probe(Told(hwmon=JETSON, pmic_read_adc=PMIC), ORDER)
     assert probe.title == "ina3221 VDD_IN"
     assert "whole module" in probe.covers
     assert probe.value("1000 4960") == pytest.approx(4.96)
@@ -119,7 +127,7 @@ def test_counters_of_powercap_wrap():
 
 @pytest.mark.parametrize("place", [Told(), Told(hwmon="", powercap="", pmic_read_adc="")])
 def test_a_board_without_sensors_has_none(place):
-    assert find_probe(place) is None
+    assert find_probe(place, ORDER) is None
 
 
 class Watts:
@@ -194,3 +202,28 @@ def test_too_few_readings():
     text = "\n".join(text.splitlines()[:25] + text.splitlines()[-2:])
     with pytest.raises(QDeployError, match="too few"):
         parse_recording(text, Watts(), "there")
+
+
+def test_a_shell_reads_the_sensor_while_the_program_runs(tmp_path, monkeypatch):
+    class Here:
+        title = "here"
+
+        def command(self, words, timeout=None):
+            done = subprocess.run(
+                words, capture_output=True, text=True, timeout=timeout, check=True
+            )
+            return done.stdout
+
+    monkeypatch.setattr("qdeploy.benchmark.sensors.recording.IDLE_SECONDS", 0.3)
+    file = tmp_path / "power1_input"
+    file.write_text("2500000\n", encoding="ascii")
+    probe = ChannelProbe(Channel((str(file),), "ina", "", 2.5), "all")
+    found = record(Here(), probe, ["sleep", "1.3"], 1.3)
+    assert found.watts.value == found.idle == 2.5
+    assert found.readings >= 6
+    with pytest.raises(QDeployError, match="failed on here"):
+        record(Here(), probe, ["false"], 0.1)
+
+
+def test_every_sensor_has_its_place_in_the_order():
+    assert set(ORDER) == set(SENSORS.names())
