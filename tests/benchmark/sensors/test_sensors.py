@@ -215,6 +215,8 @@ def test_a_shell_reads_the_sensor_while_the_program_runs(tmp_path, monkeypatch):
             return done.stdout
 
     monkeypatch.setattr("qdeploy.benchmark.sensors.recording.IDLE_SECONDS", 0.3)
+    # Far more readings than are needed, for a machine that is busy.
+    monkeypatch.setattr("qdeploy.benchmark.sensors.recording.INTERVAL_SECONDS", 0.02)
     file = tmp_path / "power1_input"
     file.write_text("2500000\n", encoding="ascii")
     probe = ChannelProbe(Channel((str(file),), "ina", "", 2.5), "all")
