@@ -1,11 +1,12 @@
 """The whole pipeline on models of the zoo: train, prove, compile, verify, measure, report.
 
-One of them is compiled for a microcontroller, by what comes with Python packages alone.
+One of them is compiled for a microcontroller, and one also for an ARM board, by what comes with
+Python packages alone.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ DEMO_MODELS = ("breast-cancer", "digits", "breast-cancer-mcu")
 
 DEMO_TARGETS = {"breast-cancer-mcu": "nucleo-l4r5zi", "digits-mcu": "nucleo-l4r5zi"}
 """What they are compiled for, where it is not this machine."""
+
+DEMO_BOARDS = {"breast-cancer": "raspberry-pi-5"}
+"""What they are compiled for besides."""
+
+BOARD_PEERS = ("tvm-default", "plain-c", "linear-int8")
+"""Implementations beside qdeploy's there: those that need no long training."""
 
 _BENCHMARK_SECONDS = 0.4
 """For each figure from a clock: short, so that the demo is; `qdeploy bench` is longer."""
@@ -115,8 +122,9 @@ def run_demo(
             f"there is no recipe for {missing[0]!r}; "
             f"known are {', '.join(known) or 'none: this installation lacks its models folder'}"
         )
-    outcomes = tuple(
-        carry_out(
+    outcomes: list[Outcome] = []
+    for name in names:
+        outcome = carry_out(
             name,
             load_recipe(known[name] / "recipe.toml"),
             output / name,
@@ -125,8 +133,10 @@ def run_demo(
             overwrite=overwrite,
             progress=progress,
         )
-        for name in names
-    )
+        outcomes.append(outcome)
+        if (board := DEMO_BOARDS.get(name)) is not None:
+            folder = output / f"{name}-{board}"
+            outcomes.append(on_board(outcome, board, folder, overwrite, progress))
     progress(ProgressEvent("writing the report", 0))
     report = write_report(
         output / "report.html",
@@ -143,7 +153,7 @@ def run_demo(
         ],
         overwrite=overwrite,
     )
-    return Demo(outcomes, report, time.perf_counter() - started)
+    return Demo(tuple(outcomes), report, time.perf_counter() - started)
 
 
 def measure(
@@ -267,6 +277,52 @@ def carry_out(
         trained=trained,
         check=check,
         model=path,
+        artifact=artifact,
+        benchmark=benchmark,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def on_board(
+    outcome: Outcome, target: str, folder: Path, overwrite: bool, progress: Progress
+) -> Outcome:
+    """Compile and measure a trained model for another target.
+
+    Args:
+        outcome: what became of its recipe.
+        target: a board.
+        folder: gets the artifact and the figures.
+        overwrite: whether they may exist.
+        progress: told about every step, with the name of the board.
+
+    Raises:
+        QDeployError: a step fails.
+    """
+    from qdeploy import onnx
+    from qdeploy.benchmark import bench
+    from qdeploy.compiler import compile_model
+
+    started = time.perf_counter()
+    named = _prefixed(f"{outcome.name} on {target}", progress)
+    trained = outcome.trained
+    artifact = compile_model(
+        onnx.load(outcome.model),
+        target,
+        folder / "artifact",
+        overwrite=overwrite,
+        samples=trained.train.features,
+        progress=named,
+    )
+    benchmark = bench(
+        artifact,
+        dataset=None if trained.test is None else (trained.train, trained.test),
+        output=folder,
+        peers=BOARD_PEERS,
+        overwrite=overwrite,
+        progress=named,
+    )
+    return replace(
+        outcome,
         artifact=artifact,
         benchmark=benchmark,
         seconds=time.perf_counter() - started,

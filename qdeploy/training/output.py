@@ -30,7 +30,7 @@ EXACT_SHARE = 1e-4
 GOOD_ENOUGH = 0.9
 """Share of the wanted gap at which training ends: the rest is for the integer readout."""
 LARGEST_CUT = 160
-"""Up to this dimension cutting planes take seconds to minutes; beyond, the plain bound is used."""
+"""Up to this dimension cutting planes take seconds to minutes an output."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,6 @@ def exact_bound(dimension: int) -> str | None:
         if bound.capability.exact and bound.capability.covers(dimension)
     )
     return next(exact, None)
-
-
-def affordable_bound(dimension: int) -> str:
-    """Name of the tightest norm bound that is not exact and takes no more than minutes."""
-    return "cutting-planes" if dimension <= LARGEST_CUT else "sdp"
 
 
 def train_output(
@@ -180,21 +175,33 @@ class _Training:
 
     def _prove(self) -> DualPoint | None:
         """Prove the bound of the present residual; None when time ran out over it."""
-        method = self._exact or affordable_bound(self._problem.dimension)
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             return None
+        limit = None if math.isinf(remaining) else remaining
         try:
-            limit = None if math.isinf(remaining) else remaining
-            residual = self._tightened(remaining) if method == "cutting-planes" else None
-            point = self._prove_by(method, limit, residual)
+            point = self._prove_by(self._exact or "sdp", limit)
+            self._dual = self._better(point)
+            self._note()
+            if self._cuts_wanted():
+                self._cut(remaining)
         except TimeLimitReached:
             return None
-        self._dual = self._better(point)
-        self._note()
-        if method == "cutting-planes" and not self._good_enough():
-            self._branch(residual)
         return point
+
+    def _cuts_wanted(self) -> bool:
+        """Whether a gap is asked for that only the slower bounds may show: minutes an output."""
+        wanted = self._effort.gap is not None and not self._good_enough()
+        return wanted and self._exact is None and self._problem.dimension <= LARGEST_CUT
+
+    def _cut(self, remaining: float) -> None:
+        """Prove a residual that cutting planes say much of; branch where that is not enough."""
+        limit = None if math.isinf(remaining) else self._deadline - time.monotonic()
+        residual = self._tightened(remaining)
+        self._dual = self._better(self._prove_by("cutting-planes", limit, residual))
+        self._note()
+        if not self._good_enough():
+            self._branch(residual)
 
     def _branch(self, tightened: FloatArray | None) -> None:
         """Branch and bound towards the gap that is wanted, if one is."""
