@@ -17,10 +17,10 @@ demo: $(INSTALLED)
 	@$(RUN) -m qdeploy demo --output report --force
 
 test: lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n logical --dist loadfile
 
 test-slow: $(INSTALLED)
-	@$(RUN) -m pytest -m slow
+	@$(RUN) -m pytest -m slow -n logical --dist loadfile
 
 lint: $(INSTALLED)
 	@$(RUN) -m ruff check .
