@@ -32,6 +32,7 @@ class InstructionSet:
         pairwise_add: intrinsic Σ₂ of the lanes of two int32 vectors, one behind the other, or None.
         tile_accumulate: intrinsic acc + int8 (2, 8) by int8 (2, 8) transposed, in four int32 lanes,
             or None.
+        word_products: intrinsic int32·int32 in int64 lanes, or None.
         by_element: whether instructions take an operand from one lane of a register.
         table_lookup: intrinsic that reads 16 bytes of a register at 16 indices, or None.
     """
@@ -50,6 +51,7 @@ class InstructionSet:
     pair_widen: str | None = None
     pairwise_add: str | None = None
     tile_accumulate: str | None = None
+    word_products: str | None = None
     by_element: bool = False
     table_lookup: str | None = None
 
@@ -107,6 +109,7 @@ def _neon(
         pair_widen="llvm.aarch64.neon.saddlp.v4i32.v8i16",
         pairwise_add="llvm.aarch64.neon.addp.v4i32",
         tile_accumulate=tile,
+        word_products="llvm.aarch64.neon.smull.v2i64",
         by_element=True,
         table_lookup="llvm.aarch64.neon.tbl1.v16i8",
     )

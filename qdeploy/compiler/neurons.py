@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.compiler import tir
+from qdeploy.compiler.isa import InstructionSet
 from qdeploy.compiler.kernel import Constant, Operands, Scratch
+from qdeploy.compiler.output_lanes import LOOP, MULTIPLICATION, OutputLanes
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 
 __all__ = ["NeuronLayout", "Readout", "quadratic_and_readout", "with_blocks"]
@@ -67,14 +69,23 @@ class NeuronLayout:
 
 
 class Readout:
-    """Readout of neurons that lie in scratch memory, skipping vectors without weights.
+    """Readout of neurons that lie in scratch memory.
+
+    Neurons lie in lanes, and vectors without weights are skipped; or outputs do, where that counts
+    less.
 
     Args:
         network: the network.
         layout: how the neurons lie.
+        isa: instruction set to choose for; neurons in lanes and the narrowest weights when None.
     """
 
-    def __init__(self, network: QuantizedNetwork, layout: NeuronLayout) -> None:
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        layout: NeuronLayout,
+        isa: InstructionSet | None = None,
+    ) -> None:
         self._layout = layout
         _, readout = quadratic_and_readout(network)
         self._dtype = network.score_dtype
@@ -88,6 +99,23 @@ class Readout:
         if not len(outputs):
             outputs, vectors = np.zeros(1, dtype=int), np.zeros(1, dtype=int)
         self._mean_vectors = float(starts[-1]) / network.outputs
+        self._output_lanes: OutputLanes | None = None
+        if isa is not None and isa.word_products is not None:
+            if layout.lanes == isa.lanes:
+                # Four bytes would be widened lane by lane; of sixteen, whole registers are.
+                narrow = np.dtype(np.int32)
+            rows = OutputLanes(
+                layout.place(readout.weights)[: readout.inputs],
+                readout.bias,
+                self._dtype,
+                isa,
+                layout.positions,
+            )
+            others = self._cost(isa, int(starts[-1]), narrow)
+            if self.product == "int32" and rows.fits and rows.cost < others:
+                self._output_lanes = rows
+                self.constants: tuple[Constant, ...] = rows.constants
+                return
         self.constants = (
             Constant("readout_start", starts),
             Constant("readout_position", (vectors * layout.lanes).astype(np.int32)),
@@ -95,12 +123,33 @@ class Readout:
             Constant("readout_bias", readout.bias.astype(self._dtype)),
         )
 
+    def _cost(self, isa: InstructionSet, vectors: int, weight: np.dtype[Any]) -> int:
+        """As `OutputLanes.cost`, of neurons in lanes and weights of a type in so many vectors."""
+
+        def registers(dtype: Any) -> int:
+            size = self._layout.lanes * np.dtype(dtype).itemsize
+            return -(-size * 8 // isa.vector_bits)
+
+        steps = [
+            dtype for dtype in ("int16", "int32") if np.dtype(dtype).itemsize > weight.itemsize
+        ]
+        widening = sum(registers(dtype) for dtype in steps)
+        totals = registers(self._dtype)
+        loads = 1 + registers("int32") + registers(weight)
+        # An output clears its totals, adds them up, then their lanes, then the bias; it is stored.
+        ends = 2 * totals + 3 + LOOP
+        products = totals * MULTIPLICATION[self._dtype]
+        return vectors * (loads + widening + products + LOOP) + self._outputs * ends
+
     def scratch(self, samples: int) -> Scratch:
         """Memory for the neurons of a block of samples."""
         return Scratch("neurons", self.product, samples * self._layout.positions)
 
     def emit(self, operands: Operands, row: Any, samples: int) -> None:
         """Write the scores of the samples whose neurons are in scratch memory."""
+        if self._output_lanes is not None:
+            self._output_lanes.emit(operands, row, samples)
+            return
         lanes, dtype = self._layout.lanes, self._dtype
         wide = tir.vector_type(dtype, lanes)
         starts, positions, weights, bias = (

@@ -27,6 +27,14 @@ CASES = [
     (29, 18, 3, {"weights": "int8", "amplitude": 2**12}),
     (80, 5, 2, {"weights": "extreme", "amplitude": 2**12}),
     (33, 6, 1, {"weights": "extreme", "amplitude": 2**12}),
+    # Outputs in lanes: scores of 32 and 64 bits, rests of a vector, fewer samples at a time.
+    (32, 15, 4, {"amplitude": 2}),
+    (31, 13, 7, {"amplitude": 2}),
+    (35, 9, 2, {"amplitude": 2**31 - 1}),
+    (36, 16, 9, {"amplitude": 2**15}),
+    (20, 18, 25, {}),
+    (20, 18, 27, {}),
+    (20, 5, 99, {"amplitude": 2}),
 ]
 
 
@@ -114,6 +122,51 @@ def test_without_dot_products_bytes_are_multiplied_eight_at_a_time(count):
     assert found.classes["vector_multiply_add_long"] >= 2 * 64 * 32 // 8 - 2 * 32 // 4
     assert found.classes["vector_accumulate"] == 2 * 32 // 4
     assert found.instructions < 0.3 * 2 * 64 * 32
+
+
+def outputs_in_lanes(kernel):
+    return "readout_start" not in [constant.name for constant in kernel.constants]
+
+
+@pytest.mark.parametrize(
+    ("neurons", "outputs", "options", "expected"),
+    [
+        (16, 10, {}, True),
+        (16, 10, {"amplitude": 2}, True),
+        # Nothing to lay out; more than registers hold; vectors of neurons that are mostly skipped.
+        (16, 1, {}, False),
+        (16, 49, {}, False),
+        (80, 10, {"readout": "one-hot"}, False),
+        # Rows of five outputs fill eight lanes.
+        (64, 5, {"amplitude": 2}, False),
+    ],
+)
+def test_outputs_lie_in_lanes_where_that_counts_less(neurons, outputs, options, expected, network):
+    subject = network(32, neurons, outputs, **options)
+    for form in ("matrix", "pair-sums", "lookup-tables"):
+        kernel = FORMS[form].kernel(subject, instruction_set("neon"))
+        assert outputs_in_lanes(kernel) == expected
+    for name in ("avx2", "scalar"):
+        kernel = FORMS["matrix"].kernel(subject, instruction_set(name))
+        assert not outputs_in_lanes(kernel)
+
+
+def test_neurons_beyond_32_bits_stay_in_lanes(network):
+    """There is no product of int64 lanes."""
+    subject = network(80, 16, 10, weights="extreme", amplitude=3)
+    kernel = FORMS["matrix"].kernel(subject, instruction_set("neon"))
+    assert kernel.accumulators["product"] == "int64"
+    assert not outputs_in_lanes(kernel)
+
+
+def test_readouts_multiply_and_add_two_products_an_instruction(count):
+    """Of 16 neurons and 10 outputs, and of 32 neurons and one, without widening weights."""
+    found = count("neon-dotprod", (36, 16, 10))
+    assert found.classes["vector_multiply_add_long"] == 16 * 10 // 2
+    assert found.instructions < 300
+    found = count("neon-dotprod", (64, 32, 1))
+    assert found.classes["vector_multiply_add_long"] == 32 // 2
+    assert found.classes.get("vector_shift", 0) == 0
 
 
 def test_few_inputs_are_broadcast_from_memory(network):

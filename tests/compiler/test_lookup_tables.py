@@ -40,6 +40,8 @@ WIDE = {
     "three sections": (600, 3, 1, {}),
     "wide by its bias": (9, 20, 2, {"constant": 2**20, "amplitude": 3}),
     "wide by its bias, several chunks": (66, 20, 1, {"constant": 40000, "amplitude": 3}),
+    "outputs in lanes": (20, 18, 7, {"amplitude": 2}),
+    "outputs in lanes, wide": (300, 18, 9, {"amplitude": 9}),
     "indices that share bytes": (39, 1650, 1, {"amplitude": 9}),
     "indices that share bytes, wide": (283, 225, 1, {}),
 }
@@ -129,7 +131,7 @@ def test_every_way_to_the_dot_products_is_exact(network, tmp_path):
     ]
     built = Kernels(subjects, tmp_path)
     ways = [entry.kernel.accumulators["dot"] for entry in built.entries]
-    assert ways == ["int16", *["int32"] * 6, "int16", "int32"]
+    assert ways == ["int16", *["int32"] * 6, *["int16", "int32"] * 2]
     for number, entry in enumerate(built.entries):
         x = trial_inputs(entry.kernel.network)
         built.check(number, x[np.r_[0:4, -8:0]])

@@ -77,12 +77,14 @@ class _LookupTablesKernel:
     # added to the biases modulo 2¹⁶ and end within their range, whatever happens on the way. Wide:
     # int16 holds the subset sums of a section, and the rest is done in int32.
 
-    def __init__(self, network: QuantizedNetwork, look_up: str, vectors: int) -> None:
+    def __init__(
+        self, network: QuantizedNetwork, isa: InstructionSet, look_up: str, vectors: int
+    ) -> None:
         self.network = network
         self._look_up = look_up
         layer, readout = quadratic_and_readout(network)
         self._layout = NeuronLayout.of(readout, LANES, vectors)
-        self._readout = Readout(network, self._layout)
+        self._readout = Readout(network, self._layout, isa)
         self._chunks = -(-network.inputs // CHUNK)
         self._sections = -(-network.inputs // _SECTION)
         self._narrow = _reach(layer) <= _INT16_MAXIMUM
@@ -314,7 +316,8 @@ class LookupTablesForm:
         # bias + 2·(subset sums) - Σx in this order: each term adds its largest magnitude.
         if _reach(layer) + 2 * INPUT_MAGNITUDE * network.inputs > _INT32_MAXIMUM:
             return "its dot products may not fit 32 bits"
-        return _LookupTablesKernel(network, isa.table_lookup, vectors or self.block_vectors[0])
+        vectors = vectors or self.block_vectors[0]
+        return _LookupTablesKernel(network, isa, isa.table_lookup, vectors)
 
 
 FORMS.register(LookupTablesForm.name)(LookupTablesForm())

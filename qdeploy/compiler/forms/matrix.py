@@ -43,7 +43,7 @@ class _MatrixKernel:
         weights = self._layout.place(np.stack([layer.left, layer.right], axis=1))
         bias = self._layout.place(np.stack([layer.left_bias, layer.right_bias], axis=1))
         self._products = _products(weights, isa, self._layout)
-        self._readout = Readout(network, self._layout)
+        self._readout = Readout(network, self._layout, isa)
         shifted = bias.astype(np.int64) - self._products.offset
         self.constants: tuple[Constant, ...] = (
             Constant("weights", self._products.weights),

@@ -74,7 +74,7 @@ class _PairSumsKernel:
         self._group = isa.pair_group
         self._steps = -(-network.inputs // self._group)
         self._layout = NeuronLayout.of(readout, isa.lanes, vectors if isa.lanes > 1 else 1)
-        self._readout = Readout(network, self._layout)
+        self._readout = Readout(network, self._layout, isa)
         left = layer.left.astype(np.int16)
         codes = np.where(layer.left == layer.right, left, left << shift)
         bias = np.stack([layer.left_bias, layer.right_bias], axis=1)
