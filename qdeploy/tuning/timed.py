@@ -28,11 +28,18 @@ class TimedWeighing(Weighing):
         found: the candidates.
         where: machine, in words.
         timers: one a candidate; a call is `rows_of` samples.
+        clock: seconds that a reading of their clock takes; None for this machine's.
     """
 
     def __init__(
-        self, subject: Subject, found: Sequence[Candidate], where: str, timers: Sequence[Timer]
+        self,
+        subject: Subject,
+        found: Sequence[Candidate],
+        where: str,
+        timers: Sequence[Timer],
+        clock: float | None = None,
     ) -> None:
+        self._clock = clock
         self.where = where
         self._subject = subject
         self._rows = [rows_of(candidate) for candidate in found]
@@ -51,7 +58,13 @@ class TimedWeighing(Weighing):
 
     def _measure(self, numbers: Sequence[int], seconds: float, stage: str) -> dict[int, Samples]:
         timers = {number: self._timers[number] for number in numbers}
-        return interleave(timers, Schedule(seconds), stage=stage, progress=self._subject.progress)
+        return interleave(
+            timers,
+            Schedule(seconds),
+            clock=self._clock,
+            stage=stage,
+            progress=self._subject.progress,
+        )
 
     def _each(self, number: int, taken: Samples) -> Estimate:
         median, rows = taken.quantile(0.5), self._rows[number]

@@ -13,6 +13,7 @@ from qdeploy.compiler import compile_model
 from qdeploy.compiler.families import FAMILIES
 from qdeploy.compiler.plan import candidates
 from qdeploy.errors import QDeployError
+from qdeploy.native import build_shared
 from qdeploy.progress import silent
 from qdeploy.remote import QemuPlace
 from qdeploy.targets import load_target
@@ -161,3 +162,56 @@ def test_a_board_runs_one_program_a_candidate(tmp_path):
         assert 0 < single.low <= single.value <= single.high
         assert batch.value > 0
         assert weighing.ratio(0, 1).value > 0
+
+
+def test_kernels_on_a_board_of_tvms_rpc(monkeypatch):
+    """A server on the loopback, with kernels for this machine in place of a board's."""
+    from tvm import rpc
+
+    from qdeploy.tuning.measures import Access
+    from qdeploy.tuning.measures import rpc as measure
+
+    network = random_model(20, 8).network
+    setting = FAMILIES["cpu"].setting(load_target("cpu"))
+    found, _ = candidates(network, setting.isa, ("matrix",))
+    tried = [found[0], found[-1]]
+
+    def for_this_machine(subject, found, output):
+        monkeypatch.setattr(measure, "LINUX_TOOLCHAINS", {"zig": Here()})
+        return measure_kernels(subject, found, output)
+
+    class Here:
+        def module(self, core, objects, output):
+            build_shared(objects, output)
+
+    measure_kernels = measure.kernel_module
+    monkeypatch.setattr(measure, "kernel_module", for_this_machine)
+    server = rpc.Server("127.0.0.1", 9290, 9390, silent=True)
+    try:
+        access = Access(rpc=f"127.0.0.1:{server.port}")
+        subject = Subject(
+            network, setting, load_target("raspberry-pi-5"), access, None, 0.01, silent
+        )
+        assert MEASURES["rpc"].suits(subject)
+        with MEASURES["rpc"].open(subject, tried) as weighing:
+            single, batch = weighing.costs()
+            assert 0 < single.low <= single.value <= single.high
+            assert 0 < batch.value < 1
+            assert weighing.ratio(0, 1).value > 0
+            del weighing
+    finally:
+        server.terminate()
+
+
+def test_kernels_for_another_machine_are_refused_by_its_board():
+    from tvm import rpc
+
+    from qdeploy.tuning.measures import Access
+
+    server = rpc.Server("127.0.0.1", 9290, 9390, silent=True)
+    try:
+        access = Access(rpc=f"127.0.0.1:{server.port}")
+        with pytest.raises(QDeployError, match="cannot load the kernels"):
+            tune(random_model(20, 4), load_target("raspberry-pi-5"), access=access, seconds=0.01)
+    finally:
+        server.terminate()

@@ -3,9 +3,8 @@
 The server, the tracker and the clock around the calls (`time_evaluator`) are TVM's own.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +16,12 @@ from qdeploy.benchmark.subjects import pool
 from qdeploy.benchmark.timing import Schedule, interleave
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress
+from qdeploy.runners.rpc import RpcRunner, RpcSession
 
 if TYPE_CHECKING:
     from qdeploy.compiler.arm.artifact import LinuxArtifact
 
 __all__ = ["RpcBoard"]
-
-_ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})(?:/(?P<key>\S+))?")
-_SESSION_SECONDS = 600
-"""After which a tracker may give the board to somebody else."""
 
 _CLOCK_SECONDS = 1e-6
 """More than a reading of the board's clock takes: groups of a tenth of a millisecond."""
@@ -49,27 +45,9 @@ class RpcBoard:
     title = "qdeploy (Relax VM)"
 
     def __init__(self, text: str) -> None:
-        from tvm import rpc
-
-        found = _ADDRESS.fullmatch(text)
-        if found is None:
-            raise QDeployError(
-                f"{text!r} is no address of TVM's RPC; write host:port of a server, or "
-                "host:port/key of a tracker and the key of its boards"
-            )
-        host, port, key = found["host"].strip("[]"), int(found["port"]), found["key"]
-        try:
-            self._session: Any = (
-                rpc.connect(host, port, session_timeout=_SESSION_SECONDS)
-                if key is None
-                else rpc.connect_tracker(host, port).request(key, session_timeout=_SESSION_SECONDS)
-            )
-        except (RuntimeError, OSError) as error:
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            raise QDeployError(
-                f"no board is lent at {text} ({told[-1]}); look whether TVM's RPC server runs, "
-                "and whether the tracker knows the key"
-            ) from None
+        self._runner = RpcRunner(text)
+        # Nobody there is told now, rather than after minutes of emulation.
+        self._runner.connect()
         self.where = text
 
     @property
@@ -104,28 +82,23 @@ class RpcBoard:
         Raises:
             QDeployError: the board cannot load the module, or gives other scores.
         """
-        import tvm
-        from tvm import relax
+        with self._runner.open(artifact) as session:
+            self._compare(session, artifact, inputs)
+            timers = {
+                batch: RelaxTimer(session.machine, pool(inputs, batch), device=session.device)
+                for batch in batches
+            }
+            samples = interleave(timers, schedule, clock=_CLOCK_SECONDS, progress=progress)
+            del timers
+        for batch, taken in samples.items():
+            enter_native(sheet, self.name, batch, taken, self.note, quantiles)
 
-        device = self._session.cpu()
-        try:
-            self._session.upload(str(artifact.module))
-            machine = relax.VirtualMachine(self._session.load_module(artifact.module.name), device)
-            scores = machine["main"](tvm.runtime.tensor(inputs, device)).numpy()
-        except RuntimeError as error:
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            raise QDeployError(
-                f"the board at {self.where} cannot run {artifact.module.name} ({told[-1]}); look "
-                "whether its TVM has the version of this one"
-            ) from None
-        if (scores != artifact.model.network.forward(inputs)).any():
+    def _compare(
+        self, session: RpcSession, artifact: "LinuxArtifact", inputs: NDArray[np.int8]
+    ) -> None:
+        """See that the module gives the scores of the model."""
+        if (session(inputs) != artifact.model.network.forward(inputs)).any():
             raise QDeployError(
                 f"the board at {self.where} gives other scores than the model, so its figures "
                 "would mean nothing; please report this"
             )
-        timers = {
-            batch: RelaxTimer(machine, pool(inputs, batch), device=device) for batch in batches
-        }
-        samples = interleave(timers, schedule, clock=_CLOCK_SECONDS, progress=progress)
-        for batch, taken in samples.items():
-            enter_native(sheet, self.name, batch, taken, self.note, quantiles)
