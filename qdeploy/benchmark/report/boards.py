@@ -12,6 +12,7 @@ from qdeploy.benchmark.report.compared import (
     count_card,
     parts_of,
     plot,
+    short,
 )
 from qdeploy.benchmark.report.parts import (
     Card,
@@ -22,6 +23,7 @@ from qdeploy.benchmark.report.parts import (
     bars_of,
     card,
     drawn,
+    interval,
     proof_cards,
     quality_cards,
     training_charts,
@@ -136,7 +138,8 @@ def _cards(section: ReportSection) -> Iterator[Card]:
             break
     best = _best_throughput(report)
     if best is not None:
-        yield card("throughput", best, f"in batches of {best.batch}, ")
+        remark = f"in batches of {best.batch}, {interval(best)}"
+        yield Card("samples a second", short(best), best.obtained, remark)
     if "energy" in own:
         yield card("energy", own["energy"], "an inference, ")
     metrics = ("latency_median", "latency_python_median", "instructions")

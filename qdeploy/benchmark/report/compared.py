@@ -98,7 +98,7 @@ def _best(metric: str, all_figures: Mapping[str, Mapping[str, Figure]]) -> str:
 
 
 def short(figure: Figure) -> str:
-    """The figure, without the unit of a count."""
+    """The figure, without the unit that its heading names."""
     return _without_unit(wording.quantity(figure.value, figure.unit), figure)
 
 
@@ -110,7 +110,8 @@ def _span(figure: Figure) -> str:
 
 
 def _without_unit(text: str, figure: Figure) -> str:
-    return text.removesuffix(figure.unit).strip() if figure.unit in wording.COUNTS else text
+    in_heading = ("samples/s", *wording.COUNTS)
+    return text.removesuffix(figure.unit).strip() if figure.unit in in_heading else text
 
 
 def parts_of(own: Mapping[str, Figure], *parts: tuple[str, str]) -> str:
