@@ -30,6 +30,7 @@ class BenchmarkReport(BaseModel):
         machine: description of the machine, by keyword.
         versions: of qdeploy, Python and the libraries that were timed.
         notes: what applies to all figures.
+        warnings: what may have disturbed figures from a clock or a meter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class BenchmarkReport(BaseModel):
     machine: Mapping[str, str | int | float | bool | None]
     versions: Mapping[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def find(
         self, metric: str, *, implementation: str | None = None, batch: int | None = None

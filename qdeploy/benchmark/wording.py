@@ -163,8 +163,9 @@ def estimate_sentences(figures: Iterable[Figure]) -> tuple[str, ...]:
     sentences = []
     for metric, figure in first.items():
         # An estimate has both ends.
+        whose = figure.implementation
+        if metric == "throughput" and figure.batch not in (None, 1):
+            whose += f" in batches of {figure.batch}"
         ends = span(figure.low or 0.0, figure.high or figure.value, figure.unit)
-        sentences.append(
-            f"{metric}: estimated, {ends} for {figure.implementation} ({figure.note.rstrip('.')})"
-        )
+        sentences.append(f"{metric}: estimated, {ends} for {whose} ({figure.note.rstrip('.')})")
     return tuple(sentences)

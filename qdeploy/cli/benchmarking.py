@@ -207,7 +207,7 @@ def bench(
             "port": port,
             "metering": Metering(**wiring) if wiring else None,
             "optimize": optimize,
-            "host": HostAccess(host, identity, accept_new_host_key) if host else None,
+            "host": None if host is None else HostAccess(host, identity, accept_new_host_key),
             "rpc": rpc,
             "progress": progress,
         }
@@ -217,7 +217,8 @@ def bench(
             report = measure(subject, output, overwrite=force, **asked)
     from qdeploy.benchmark.wording import estimate_sentences
 
-    remarks = list(estimate_sentences(report.results))
+    remarks = [f"take care: {warning}" for warning in report.warnings]
+    remarks += estimate_sentences(_shown(report))
     remarks += [f"{what}: left out, for {why}" for what, why in report.missing.items()]
     remarks += [f"{name} did not take part: {why}" for name, why in report.skipped.items()]
     remarks += [f"Figures and plots: {output / 'report.html'}"] if output else []
@@ -308,7 +309,17 @@ def _story(outcome: "Outcome") -> Iterator[RenderableType]:
 
     yield ""
     yield _figures_table(outcome.benchmark)
-    yield from estimate_sentences(outcome.benchmark.results)
+    yield from estimate_sentences(_shown(outcome.benchmark))
+
+
+def _shown(report: "BenchmarkReport") -> "tuple[Figure, ...]":
+    """Of each metric and implementation, the figure that says the most."""
+    best: dict[tuple[str, str], Figure] = {}
+    for figure in report.results:
+        key = figure.metric, figure.implementation
+        if key not in best or _preferred(figure, best[key]):
+            best[key] = figure
+    return tuple(best.values())
 
 
 def _figures_table(report: "BenchmarkReport") -> Table:
@@ -318,13 +329,9 @@ def _figures_table(report: "BenchmarkReport") -> Table:
     names = list(dict.fromkeys(figure.implementation for figure in report.results))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
-    chosen = {}
+    chosen, shown = {}, _shown(report)
     for metric, heading in SUITES[report.family].columns.items():
-        best: dict[str, Figure] = {}
-        for figure in report.find(metric):
-            held = best.get(figure.implementation)
-            if held is None or _preferred(figure, held):
-                best[figure.implementation] = figure
+        best = {each.implementation: each for each in shown if each.metric == metric}
         if best:
             tags = {figure.obtained for figure in best.values()}
             chosen[metric] = best, tags

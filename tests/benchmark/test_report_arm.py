@@ -40,7 +40,7 @@ def test_cards_are_tagged_and_say_what_matters(shown):
         "library",
         "instructions",
         "latency",
-        "throughput",
+        "samples a second",
         "energy",
         "tvm-default takes",
         "plain-c takes",
@@ -86,6 +86,13 @@ def test_the_page_holds_it_all_and_loads_nothing(section, arm_report, tmp_path):
     assert "BCM2712" in page
     for figure in arm_report.results:
         assert f">{figure.metric}<" in page
+
+
+def test_warnings_stand_before_the_table(linux_artifact, arm_report, tmp_path):
+    report = arm_report.model_copy(update={"warnings": ("the board was slowed",)})
+    section = section_of(linux_artifact, report)
+    page = write_report(tmp_path / "report.html", [section]).read_text(encoding="utf-8")
+    assert page.index("the board was slowed") < page.index("<table")
 
 
 def test_without_power_accuracy_stands_against_latency(tiny, tmp_path):

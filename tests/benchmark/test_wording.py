@@ -104,6 +104,8 @@ def test_estimates_are_shown_with_band_and_source():
     assert estimate_sentences(figures) == (
         "energy: estimated, 1.00 to 9.00 µJ for qdeploy (2 W busy)",
     )
+    batch = figures[0].model_copy(update={"metric": "throughput", "batch": 8})
+    assert "for qdeploy in batches of 8 (" in estimate_sentences([batch])[0]
     measured = figures[0].model_copy(update={"obtained": "measured"})
     assert estimate_sentences([measured]) == ()
     with pytest.raises(ValidationError, match="error band"):

@@ -8,6 +8,7 @@ import pytest
 
 from qdeploy import onnx
 from qdeploy.benchmark import HostAccess, Metering
+from qdeploy.benchmark.wording import span
 from qdeploy.cli.app import run
 from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
@@ -151,6 +152,12 @@ def test_bench_for_an_arm_board_without_one(model, tmp_path, capsys):
     printed = capsys.readouterr().out
     for word in ("emulated", "estimated", "measured", "plain-c", "the whole board"):
         assert word in printed
+    # The band is that of the figure that is shown: of the best batch size.
+    own = [f for key, f in figures.items() if key[:2] == ("qdeploy", "throughput")]
+    best = max(own, key=lambda figure: figure["value"])
+    whose = "qdeploy" if best["batch"] == 1 else f"qdeploy in batches of {best['batch']}"
+    told = f"{span(best['low'], best['high'], 'samples/s')} for {whose} ("
+    assert told in " ".join(printed.split())
 
 
 def test_the_board_reaches_the_suite(model, monkeypatch, capsys):
@@ -181,8 +188,9 @@ def test_boards_that_mean_nothing(model, capsys):
     assert "a serial port means nothing for target 'raspberry-pi-5'" in capsys.readouterr().err
     assert run(["bench", str(model), *ARM, "--host", "pi@a", "--rpc", "b:1"]) == 1
     assert "name one of the two" in capsys.readouterr().err
-    assert run(["bench", str(model), *ARM, "--host", "pi@ten zero"]) == 1
-    assert "is no address of a board" in capsys.readouterr().err
+    for address in ("pi@ten zero", ""):
+        assert run(["bench", str(model), *ARM, "--host", address]) == 1
+        assert "is no address of a board" in capsys.readouterr().err
     for option in (["--identity", "key"], ["--accept-new-host-key"]):
         assert run(["bench", str(model), *ARM, *option]) == 1
         assert "a key means nothing without a board" in capsys.readouterr().err

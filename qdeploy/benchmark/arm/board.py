@@ -77,12 +77,14 @@ class Outcome:
         facts: about the board.
         notes: what applies to all its figures.
         missing: figures that are not there, and why.
+        warnings: what may have disturbed figures.
     """
 
     comparisons: tuple[Comparison, ...] = ()
     facts: dict[str, MachineFact] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +277,7 @@ def _recorded(
 
 
 def _tell(board: Board, before: Mapping[str, MachineFact], outcome: Outcome) -> None:
-    """Facts about the board, and notes on what may have disturbed the figures."""
+    """Facts about the board, and warnings of what may have disturbed the figures."""
     place, target = board.place, board.target
     after = board_facts(place)
     outcome.facts = {"board": place.title, **before}
@@ -286,22 +288,22 @@ def _tell(board: Board, before: Mapping[str, MachineFact], outcome: Outcome) -> 
     )
     slowed = throttling(before, after)
     if slowed is not None:
-        outcome.notes.append(
+        outcome.warnings.append(
             f"the board was slowed {slowed}; cool it or look at its supply, and measure again"
         )
     governor, fastest = before.get("governor"), before.get("highest_megahertz")
     if governor not in (None, "performance"):
-        outcome.notes.append(
+        outcome.warnings.append(
             f"the governor was {governor!r}: clocks follow the load, which warming up evens out; "
             "'performance' gives steadier figures"
         )
     if isinstance(fastest, float) and target.clock_megahertz not in (None, fastest):
-        outcome.notes.append(
+        outcome.warnings.append(
             f"the board's highest clock is {fastest:g} MHz, and estimates are for the "
             f"{target.clock_megahertz:g} MHz that target {target.name!r} states"
         )
     processor = before.get("processor")
     if isinstance(processor, str) and board.core.name not in (*processor.split(), "generic"):
-        outcome.notes.append(
+        outcome.warnings.append(
             f"the board has {shlex.quote(processor)}, and estimates are for {board.core.name}"
         )

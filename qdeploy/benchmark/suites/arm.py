@@ -129,6 +129,7 @@ class ArmSuite(Suite):
             comparisons = compare_figures(sheet.figures, OWN, COMPARED)
             facts, missing = _device(target, core, toolchain), dict(costs.missing)
             notes = _notes(context, len(rows.counted), toolchain, executions)
+            warnings: list[str] = []
             if place is not None:
                 from qdeploy.benchmark.arm.board import Board, measure_board
 
@@ -149,6 +150,7 @@ class ArmSuite(Suite):
                 facts |= outcome.facts
                 notes += outcome.notes
                 missing |= outcome.missing
+                warnings = outcome.warnings
             titles = {}
             if lent is not None:
                 lent.measure(
@@ -172,6 +174,7 @@ class ArmSuite(Suite):
             machine=facts,
             versions=describe_versions(PACKAGES),
             notes=(*notes, *(f"{each.name}: {each.note}" for each in subjects)),
+            warnings=tuple(warnings),
         )
 
     def present(self, section: "ReportSection") -> "Presentation":
