@@ -60,7 +60,6 @@ class GccToolchain(BareMetalDriver):
         return ["-lgcc"]
 
 
-@cache
 def _prefix(architecture: str) -> str | None:
     return next((p for p in _PREFIXES[architecture] if shutil.which(f"{p}gcc")), None)
 
