@@ -150,7 +150,10 @@ def read_log(path: Path) -> TuningLog:
     try:
         return TuningLog.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise QDeployError(f"{path} cannot be read ({error.strerror})") from None
+        raise QDeployError(
+            f"{path} cannot be read ({error.strerror}); name the tuning.json of an artifact that "
+            "was compiled with --tune"
+        ) from None
     except ValidationError as error:
         first: Any = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
