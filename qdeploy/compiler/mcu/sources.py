@@ -156,18 +156,24 @@ def _with_parameters_used(text: str, function: str) -> str:
 
 
 _LOCAL = re.compile(r"^\s+\w+_t (\w+) = (.*);$")
+_CALL = re.compile(r"(\w+)\(")
+
+
+def _without_effect(function: str) -> bool:
+    return function.startswith("qdeploy_") and function != "qdeploy_barrier"
 
 
 def _used_lines(text: str) -> Iterator[str]:
-    """The lines without the definitions that TVM's simplifier has already put where they are used.
+    """The lines without definitions that nothing uses.
 
-    A definition that calls something stays, for its effect.
+    TVM's simplifier has put some where they are used, and neurons of weight zero need none. Of our
+    operations only the barrier has an effect besides its value; other calls stay for theirs.
     """
     used: set[str] = set()
     kept = []
     for line in reversed(text.splitlines()):
         local = _LOCAL.match(line)
-        if local and local[1] not in used and not re.search(r"\w\(", local[2]):
+        if local and local[1] not in used and all(map(_without_effect, _CALL.findall(local[2]))):
             continue
         used.update(re.findall(r"\w+", local[2] if local else line))
         kept.append(line)

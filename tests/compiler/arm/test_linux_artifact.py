@@ -1,6 +1,7 @@
 """Artifact folders of ARM boards: what is in them, what they promise, what is refused."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -203,9 +204,15 @@ def test_a_wrong_kernel_is_found(subject, tmp_path, monkeypatch):
     correct = build.entry_source
 
     def corrupted(planned, symbols):
-        return correct(planned, symbols).replace(
-            "_bias[3] ALIGNED = {\n    ", "_bias[3] ALIGNED = {\n    1", 1
-        )
+        """The first bias has another sign."""
+        text = correct(planned, symbols)
+        bias = r"(\w*(?:bias|constant_term)\[\d+\] ALIGNED = \{\n    (?:INT64_C\()?)(-?)(?=[1-9])"
+        changed = re.sub(bias, flipped, text)
+        assert changed != text
+        return changed
+
+    def flipped(found):
+        return found[1] + ("" if found[2] else "-")
 
     monkeypatch.setattr(build, "entry_source", corrupted)
     with pytest.raises(QDeployError, match="verification failed"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qdeploy.compiler.mcu.forms import FORMS
@@ -103,6 +103,7 @@ def test_every_case_on_every_core(case, core, model, on_core, tmp_path):
     seed=st.integers(0, 2**16),
     dsp=st.booleans(),
 )
+@example(inputs=1, neurons=10, outputs=1, constant=0, seed=2061, dsp=False)
 def test_random_shapes(inputs, neurons, outputs, constant, seed, dsp, model, sanitized):
     subject = model(inputs, neurons, outputs, constant=constant, seed=seed)
     x = trial_inputs(subject.network)[:40]
