@@ -1,5 +1,6 @@
 """What emulated programs of every kind share: memory for arguments, calls, traces, faults."""
 
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping as MappingType
@@ -35,7 +36,7 @@ class Trace:
     stack_bytes: int
 
 
-class CallingMachine:
+class CallingMachine(ABC):
     """Functions of a file that was linked, in memory of which every access beside it is an error.
 
     Args:
@@ -158,9 +159,9 @@ class CallingMachine:
                 f"{self._elf.name}: {symbol} {fault.reason}, in {self._place(fault.address)}"
             ) from None
 
+    @abstractmethod
     def _overflow(self, symbol: str) -> QDeployError:
         """The error of a function whose stack is too deep."""
-        raise NotImplementedError
 
     def _place(self, address: int) -> str:
         """An address in words: the function that it lies in, and how far."""
