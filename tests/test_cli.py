@@ -301,6 +301,18 @@ class TestModelFiles:
         results = session.run(None, {features.name: np.zeros((2, 4), np.float32)})
         assert any(value.tolist() in (["no"] * 2, ["yes"] * 2) for value in results)
 
+    def test_export_in_another_form(self, model, tmp_path, capsys):
+        from qdeploy import load
+
+        output = tmp_path / "squares.onnx"
+        words = ["export", str(model), "--form", "squares", "-o", str(output)]
+        assert json_of(capsys, words)["form"] == "squares"
+        squares, pairs = load(output), load(model)
+        x = np.random.default_rng(0).integers(-128, 128, (50, pairs.network.inputs), np.int8)
+        assert np.array_equal(squares.network.layers[0].left, squares.network.layers[0].right)
+        assert np.array_equal(squares.network.forward(x), pairs.network.forward(x))
+        assert squares.certificate is None
+
 
 class TestDeploy:
     def test_compile_json(self, model, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import RenderableType
@@ -48,6 +48,13 @@ def export(
         bool,
         typer.Option("--tail", metavar="", help="Give labels and real scores, not integers alone."),
     ] = False,
+    form: Annotated[
+        Literal["squares", "pairs"] | None,
+        typer.Option(
+            help="Neurons as squares of one sum (ternary where they were pairs of ±1) or as "
+            "products of two; the scores agree, the certificate is left out."
+        ),
+    ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -57,14 +64,17 @@ def export(
     [bold]Example[/bold]:  qdeploy export cancer.onnx --front --tail -o complete.onnx
     """
     from qdeploy import onnx
+    from qdeploy.conversions import convert
     from qdeploy.files import check_writable
 
     check_writable(output, overwrite=force)
     loaded = onnx.load(model)
+    if form is not None:
+        loaded = convert(loaded, form)
     written = onnx.save(loaded, output, front=front, tail=tail, overwrite=force)
     size = written.stat().st_size
     Terminal(json_output=json_output, quiet=quiet).result(
-        {"model": str(written), "bytes": size, "front": front, "tail": tail},
+        {"model": str(written), "bytes": size, "front": front, "tail": tail, "form": form},
         f"{written}: {byte_count(size)}",
     )
 
