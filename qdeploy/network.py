@@ -28,6 +28,9 @@ Accumulator = Literal["int32", "int64"]
 Int8Array = NDArray[np.int8]
 IntArray = NDArray[np.int64]
 
+BLOCK_ROWS = 8192
+"""Rows taken through the layers at a time: what lies between them can be wide."""
+
 INPUT_MAGNITUDE = 128
 """Largest magnitude of an int8 input."""
 
@@ -70,6 +73,18 @@ def _integers(
     frozen = np.array(given, dtype=dtype, order="C")
     frozen.setflags(write=False)
     return frozen
+
+
+def _dot_products(x: IntArray, weights: NDArray[np.integer]) -> IntArray:
+    """The integers x @ weights.T, int64 (n, m), of inputs (n, d) and weights (m, d).
+
+    In float64, which is many times faster, where it holds every partial sum exactly.
+    """
+    largest = max(int(x.max(initial=0)), -int(x.min(initial=0)))
+    if largest * int(np.abs(weights.astype(np.int64)).sum(axis=1).max()) < 2**53:
+        exact = x.astype(np.float64) @ weights.T.astype(np.float64)
+        return exact.astype(np.int64)
+    return x @ weights.T.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +133,8 @@ class QuadraticLayer:
 
     def forward(self, x: IntArray) -> IntArray:
         """Outputs, int64 (n, m), of inputs int64 (n, d)."""
-        left = x @ self.left.T.astype(np.int64) + self.left_bias
-        right = x @ self.right.T.astype(np.int64) + self.right_bias
+        left = _dot_products(x, self.left) + self.left_bias
+        right = _dot_products(x, self.right) + self.right_bias
         return left * right
 
     def accumulators(self, magnitudes: NDArray[np.object_]) -> dict[str, Accumulator]:
@@ -199,7 +214,7 @@ class ReadoutLayer:
 
     def forward(self, x: IntArray) -> IntArray:
         """Outputs, int64 (n, K), of inputs int64 (n, m)."""
-        return x @ self.weights.astype(np.int64) + self.bias
+        return _dot_products(x, self.weights.T) + self.bias
 
     def accumulators(self, magnitudes: NDArray[np.object_]) -> dict[str, Accumulator]:
         """Width of the sum (`sum`) that cannot overflow in any order of summation."""
@@ -287,7 +302,11 @@ class QuantizedNetwork:
                 f"the network takes an int8 array of shape (n, {self.inputs}), "
                 f"not {x.dtype} of shape {x.shape}"
             )
-        values = x.astype(np.int64)
-        for layer in self.layers:
-            values = layer.forward(values)
-        return values.astype(self.score_dtype)
+        scores = np.empty((len(x), self.outputs), dtype=self.score_dtype)
+        for first in range(0, len(x), BLOCK_ROWS):
+            rows = slice(first, first + BLOCK_ROWS)
+            values = x[rows].astype(np.int64)
+            for layer in self.layers:
+                values = layer.forward(values)
+            scores[rows] = values
+        return scores
