@@ -19,12 +19,42 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.activation import Activation
 from qdeploy.cut_proof import CutProof
 
-__all__ = ["Certificate", "OutputCertificate", "ProofMethod", "dataset_digest", "loosest"]
+__all__ = [
+    "Certificate",
+    "OutputCertificate",
+    "ProofMethod",
+    "SideProof",
+    "dataset_digest",
+    "loosest",
+]
 
 ProofMethod = Literal["sdp", "cutting-planes", "branch-and-bound", "enumeration"]
 """From the loosest to the tightest."""
+
+
+@dataclass(frozen=True, eq=False)
+class SideProof:
+    """An upper bound on qᵀMq over signs q, by a norm bound of P = M + shift·I.
+
+    Attributes:
+        shift: integer added to the diagonal.
+        largest: the bound; |uᵀPv| ≤ largest + shift·D for all signs u, v.
+        multipliers: as in `OutputCertificate`, for P.
+        tree: likewise.
+    """
+
+    shift: int
+    largest: int
+    multipliers: NDArray[np.int64] | None
+    tree: CutProof | None = None
+
+    @property
+    def method(self) -> ProofMethod:
+        """How the norm of P was bounded."""
+        return _method(self.multipliers, self.tree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +70,8 @@ class OutputCertificate:
             was proven another way.
         tree: the proof of N by cutting planes, on one leaf or several; None when N was proven
             another way. With neither, N was found by enumeration.
+        sides: of neurons of one sum: proofs of qᵀMq ≤ N and of -qᵀMq ≤ N, M twice the form that
+            the activation makes of G; None where multipliers, tree or enumeration prove both.
     """
 
     objective: float
@@ -48,13 +80,15 @@ class OutputCertificate:
     residual: NDArray[np.int32]
     multipliers: NDArray[np.int64] | None
     tree: CutProof | None = None
+    sides: tuple[SideProof, SideProof] | None = None
 
     @property
     def method(self) -> ProofMethod:
-        """How N was proven."""
-        if self.multipliers is not None:
-            return "sdp"
-        return "enumeration" if self.tree is None else self.tree.method
+        """How N was proven; of two sides the one whose bound decides."""
+        if self.sides is not None:
+            most = max(side.largest for side in self.sides)
+            return loosest(side.method for side in self.sides if side.largest == most)
+        return _method(self.multipliers, self.tree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +105,7 @@ class Certificate:
         data_digest: SHA-256 of the quantised training inputs, targets and weights
             (`dataset_digest`).
         outputs: one proof an output.
+        activation: of neurons of one sum, as deployed; None for products of two sums.
     """
 
     method: ProofMethod
@@ -81,6 +116,7 @@ class Certificate:
     constant: int
     data_digest: str
     outputs: tuple[OutputCertificate, ...]
+    activation: Activation | None = None
 
     @property
     def objective(self) -> float:
@@ -99,6 +135,12 @@ class Certificate:
             return 0.0
         gap = 1 - Fraction(self.bound) / Fraction(self.objective)
         return math.nextafter(float(gap), math.inf)
+
+
+def _method(multipliers: NDArray[np.int64] | None, tree: CutProof | None) -> ProofMethod:
+    if multipliers is not None:
+        return "sdp"
+    return "enumeration" if tree is None else tree.method
 
 
 def loosest(methods: Iterable[ProofMethod]) -> ProofMethod:

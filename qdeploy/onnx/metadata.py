@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
-from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod
+from qdeploy.activation import LARGEST_LINEAR, Activation
+from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod, SideProof
 from qdeploy.cut_proof import CutProof
 from qdeploy.data.dataset import Label
 from qdeploy.data.quantizer import InputQuantizer
@@ -102,6 +103,19 @@ class _TreeRecord(_Record):
         return 2 * self.cut_count * self.cut_width + self.leaves * each_leaf
 
 
+class _SideRecord(_Record):
+    shift: Annotated[int, Field(ge=0, le=EXACT_IN_JSON)]
+    largest: Annotated[str, Field(pattern=r"^-?[0-9]{1,400}$")]
+    multipliers: Packed | None
+    tree: _TreeRecord | None = None
+
+
+class _ActivationRecord(_Record):
+    square: Literal[0, 1]
+    linear: Annotated[int, Field(ge=-LARGEST_LINEAR, le=LARGEST_LINEAR)]
+    unit: Annotated[float, Field(gt=0)]
+
+
 class _OutputRecord(_Record):
     objective: float
     bound: float
@@ -110,6 +124,7 @@ class _OutputRecord(_Record):
     multipliers: Packed | None
     # Left out of the file where there is none, which files before this field had not either.
     tree: _TreeRecord | None = None
+    sides: tuple[_SideRecord, _SideRecord] | None = None
 
 
 class _CertificateRecord(_Record):
@@ -122,6 +137,7 @@ class _CertificateRecord(_Record):
     data_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     samples: Annotated[int, Field(ge=1, le=2**31)]
     outputs: Annotated[tuple[_OutputRecord, ...], Field(min_length=1)]
+    activation: _ActivationRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,10 +351,53 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
                 residual=pack(proof.residual, "<i4"),
                 multipliers=None if proof.multipliers is None else pack(proof.multipliers, "<i8"),
                 **({} if proof.tree is None else {"tree": _tree_record(proof.tree)}),
+                **({} if proof.sides is None else {"sides": tuple(map(_side, proof.sides))}),
             )
             for proof in certificate.outputs
         ),
+        **_activation_record(certificate.activation),
     )
+
+
+def _activation_record(activation: Activation | None) -> dict[str, Any]:
+    """Left out of the file for products of two sums."""
+    if activation is None:
+        return {}
+    square, linear, unit = int(activation.square), int(activation.linear), float(activation.unit)
+    return {"activation": _ActivationRecord(square=square, linear=linear, unit=unit)}
+
+
+def _side(side: SideProof) -> _SideRecord:
+    return _SideRecord(
+        shift=int(side.shift),
+        largest=str(int(side.largest)),
+        multipliers=None if side.multipliers is None else pack(side.multipliers, "<i8"),
+        **({} if side.tree is None else {"tree": _tree_record(side.tree)}),
+    )
+
+
+def _read_side(record: _SideRecord, inputs: int, name: str) -> SideProof:
+    return SideProof(
+        shift=record.shift,
+        largest=int(record.largest),
+        multipliers=_read_multipliers(record.multipliers, inputs, name),
+        tree=_read_tree(record.tree, inputs, f"{name}.tree"),
+    )
+
+
+def _read_sides(
+    records: tuple[_SideRecord, _SideRecord] | None, inputs: int, name: str
+) -> tuple[SideProof, SideProof] | None:
+    if records is None:
+        return None
+    above, below = records
+    return _read_side(above, inputs, f"{name}.0"), _read_side(below, inputs, f"{name}.1")
+
+
+def _read_multipliers(packed: str | None, inputs: int, name: str) -> np.ndarray | None:
+    if packed is None:
+        return None
+    return unpack(packed, "<i8", inputs, f"{name}.multipliers").astype(np.int64)
 
 
 def _tree_record(tree: CutProof) -> _TreeRecord:
@@ -381,8 +440,14 @@ def _read_certificate(
             f"{network.outputs}"
         )
     weights = network.inputs + 1
-    trees = sum(proof.tree.array_bytes(weights) for proof in record.outputs if proof.tree)
-    if (4 * record.samples + 8 * weights) * len(record.outputs) + trees > MAX_ARRAY_BYTES:
+    activation = None
+    if record.activation is not None:
+        activation = Activation(**record.activation.model_dump())
+        weights = activation.form_size(weights)
+    proofs = [part for proof in record.outputs for part in (proof, *(proof.sides or ()))]
+    trees = sum(part.tree.array_bytes(weights) for part in proofs if part.tree)
+    each = 4 * record.samples * len(record.outputs) + 8 * weights * len(proofs)
+    if each + trees > MAX_ARRAY_BYTES:
         raise QDeployError(
             f"the certificate claims {record.samples} training rows and proofs of {trees} bytes, "
             "more than a file may hold"
@@ -403,15 +468,13 @@ def _read_certificate(
                 residual=unpack(
                     proof.residual, "<i4", record.samples, f"outputs.{index}.residual"
                 ).astype(np.int32),
-                multipliers=None
-                if proof.multipliers is None
-                else unpack(
-                    proof.multipliers, "<i8", weights, f"outputs.{index}.multipliers"
-                ).astype(np.int64),
+                multipliers=_read_multipliers(proof.multipliers, weights, f"outputs.{index}"),
                 tree=_read_tree(proof.tree, weights, f"outputs.{index}.tree"),
+                sides=_read_sides(proof.sides, weights, f"outputs.{index}.sides"),
             )
             for index, proof in enumerate(record.outputs)
         ),
+        activation=activation,
     )
 
 
