@@ -350,8 +350,7 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
                 norm_bound=str(int(proof.norm_bound)),
                 residual=pack(proof.residual, "<i4"),
                 multipliers=None if proof.multipliers is None else pack(proof.multipliers, "<i8"),
-                **({} if proof.tree is None else {"tree": _tree_record(proof.tree)}),
-                **({} if proof.sides is None else {"sides": tuple(map(_side, proof.sides))}),
+                **_optional(proof),
             )
             for proof in certificate.outputs
         ),
@@ -359,12 +358,27 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
     )
 
 
+def _optional(proof: OutputCertificate) -> dict[str, Any]:
+    """The parts of a proof that a file leaves out where there are none."""
+    parts: dict[str, Any] = {}
+    if proof.tree is not None:
+        parts["tree"] = _tree_record(proof.tree)
+    if proof.sides is not None:
+        parts["sides"] = tuple(map(_side, proof.sides))
+    return parts
+
+
 def _activation_record(activation: Activation | None) -> dict[str, Any]:
     """Left out of the file for products of two sums."""
     if activation is None:
         return {}
-    square, linear, unit = int(activation.square), int(activation.linear), float(activation.unit)
-    return {"activation": _ActivationRecord(square=square, linear=linear, unit=unit)}
+    return {
+        "activation": _ActivationRecord(
+            square=1 if activation.square else 0,
+            linear=int(activation.linear),
+            unit=float(activation.unit),
+        )
+    }
 
 
 def _side(side: SideProof) -> _SideRecord:
