@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.certificate import ProofMethod, loosest
+from qdeploy.checker.activation import SideClaims, form_matrix, shifted
 from qdeploy.checker.claims import Claims, OutputClaims, read_claims
 from qdeploy.checker.cutting_planes import TreeClaims, covers_everything, leaf_bound
 from qdeploy.checker.definiteness import is_certainly_semidefinite, required_margin
@@ -127,9 +128,9 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
         if claims.loss.needs_signs and not targets.are_signs:
             raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
         amplitudes = claims.readout.weights[:, k].astype(object)
-        penalised = claims.penalty * claims.scale * int(abs(amplitudes).sum()) / claims.step**2
+        penalised = claims.penalty * claims.scale * int(abs(amplitudes).sum()) / claims.unit
         objective = claims.loss.value(scores[:, k], claims.scale, targets, data.weights) + penalised
-        norm = _prove_norm(output, lifted, name, stage, progress)
+        norm = _prove_norm(claims, output, lifted, name, stage, progress)
         bound = _dual_bound(claims, output, targets, data.weights, norm, name)
         proven.append(_Proven(objective, bound, norm, output.method))
     progress(ProgressEvent("checked", float(outputs), float(outputs)))
@@ -149,11 +150,12 @@ def _dual_bound(
         raise RefutationError(f"{name}: the residual does not sum to zero")
     if claims.loss.needs_signs and (targets.numerators * residual < 0).any():
         raise RefutationError(f"{name}: a residual has the wrong sign for its target")
-    largest_step = claims.penalty / (norm * claims.step**2) if norm else None
+    largest_step = claims.penalty / (norm * claims.norm_unit) if norm else None
     return claims.loss.dual(targets, residual, weights, largest_step)
 
 
 def _prove_norm(
+    claims: Claims,
     output: OutputClaims,
     lifted: NDArray[np.int64],
     name: str,
@@ -165,6 +167,34 @@ def _prove_norm(
         gram = residual_gram(lifted, output.residual)
     except ValueError as error:
         raise RefutationError(f"{name}: too many rows to be checked, {error}") from error
+    if claims.activation is None:
+        return _prove_bilinear(output, gram, name, stage, progress)
+    # The form is that of the activation only for a residual that sums to zero.
+    if output.residual.astype(object).sum() != 0:
+        raise RefutationError(f"{name}: the residual does not sum to zero")
+    form = form_matrix(gram, lifted, output.residual, claims.activation)
+    if output.sides is None:
+        return _prove_bilinear(output, form, name, stage, progress)
+    largest = 0
+    for number, (sign, side) in enumerate(zip((1, -1), output.sides, strict=True), start=1):
+        matrix, where = shifted(form, sign, side.shift), f"{name}, side {number}"
+        norm = _prove_bilinear(side, matrix, where, stage, progress)
+        largest = max(largest, norm - side.shift * len(form))
+    if largest > output.norm:
+        raise RefutationError(
+            f"{name}: the two sides prove {largest}, above the norm bound {output.norm}"
+        )
+    return largest
+
+
+def _prove_bilinear(
+    output: OutputClaims | SideClaims,
+    gram: NDArray[np.int64],
+    name: str,
+    stage: str,
+    progress: Progress,
+) -> int:
+    """A proven N ≥ |uᵀGv| for all signs, no larger than the claimed one."""
     if output.tree is not None:
         return _prove_tree(output.tree, gram, output.norm, name, stage, progress)
     if output.multipliers is None:

@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.certificate import Certificate, ProofMethod, loosest
+from qdeploy.checker.activation import (
+    ActivationClaims,
+    SideClaims,
+    check_neurons,
+    read_activation,
+)
 from qdeploy.checker.cutting_planes import TreeClaims, read_tree
 from qdeploy.checker.errors import RefutationError
 from qdeploy.checker.losses import LOSSES, ExactLoss
@@ -22,6 +28,7 @@ LARGEST_FIGURE = 2.0**900
 
 LARGEST_NORM = 2**63 - 1
 LARGEST_CONSTANT = 2**15 - 1
+LARGEST_SHIFT = 2**61
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,8 @@ class OutputClaims:
         residual: r, int64 (n,), within int32.
         multipliers: z, d Python integers ≥ 0, or None for a proof without them.
         tree: a proof by cutting planes, or None. With neither, the proof is by enumeration.
+        sides: of neurons of one sum, a proof for each sign of their form; None where the fields
+            above prove both.
     """
 
     objective: float
@@ -43,15 +52,17 @@ class OutputClaims:
     residual: NDArray[np.int64]
     multipliers: list[int] | None
     tree: TreeClaims | None
+    sides: tuple[SideClaims, ...] | None
 
     @property
     def method(self) -> ProofMethod:
-        """How N is to be proven."""
-        if self.multipliers is not None:
-            return "sdp"
-        if self.tree is None:
-            return "enumeration"
-        return "cutting-planes" if len(self.tree.fixed) == 1 else "branch-and-bound"
+        """How N is to be proven; of two sides the one whose bound decides."""
+        if self.sides is None:
+            return _method(self.multipliers, self.tree)
+        most = max(side.largest for side in self.sides)
+        return loosest(
+            _method(side.multipliers, side.tree) for side in self.sides if side.largest == most
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +70,8 @@ class Claims:
     """The claims of a whole certificate and the network they are about.
 
     Attributes:
-        quadratic: neurons with weights ±1 and biases ±κ.
+        quadratic: neurons with weights ±1 and biases ±κ, or with those on the left side and the
+            activation's factor of it on the right.
         readout: integer amplitudes and biases.
         scale: c > 0, exactly.
         penalty: λ ≥ 0, exactly.
@@ -69,6 +81,7 @@ class Claims:
         digest: that of the training data.
         rows: number n of training rows.
         outputs: one for each output.
+        activation: of neurons of one sum; None for products of two.
     """
 
     quadratic: QuadraticLayer
@@ -81,6 +94,17 @@ class Claims:
     digest: str
     rows: int
     outputs: tuple[OutputClaims, ...]
+    activation: ActivationClaims | None
+
+    @property
+    def unit(self) -> Fraction:
+        """Value of one unit of an integer neuron."""
+        return self.step**2 if self.activation is None else self.activation.unit
+
+    @property
+    def norm_unit(self) -> Fraction:
+        """Value of one unit of N: the form of an activation is doubled to be an integer one."""
+        return self.step**2 if self.activation is None else self.activation.unit / 2
 
 
 def read_claims(model: Model, certificate: object) -> Claims:
@@ -92,7 +116,8 @@ def read_claims(model: Model, certificate: object) -> Claims:
     if not isinstance(certificate, Certificate):
         raise RefutationError("it is not a certificate at all")
     constant = _integer(certificate.constant, "the constant input", 1, LARGEST_CONSTANT)
-    quadratic, readout = _family(model, constant)
+    activation = read_activation(certificate.activation)
+    quadratic, readout = _family(model, constant, activation)
     step = _number(certificate.input_step, "the input step")
     penalty = _number(certificate.penalty, "the penalty")
     beta = _number(certificate.beta, "beta")
@@ -114,9 +139,12 @@ def read_claims(model: Model, certificate: object) -> Claims:
     given = certificate.outputs
     if not isinstance(given, tuple | list) or len(given) != readout.width:
         raise RefutationError(f"there is not one proof for each of the {readout.width} outputs")
+    size = lifted if activation is None else activation.size(lifted)
     outputs = tuple(
-        _output(proof, f"output {number}", lifted) for number, proof in enumerate(given, start=1)
+        _output(proof, f"output {number}", size) for number, proof in enumerate(given, start=1)
     )
+    if activation is None and any(output.sides is not None for output in outputs):
+        raise RefutationError("a proof of two sides is for neurons of one sum, not for products")
     rows = len(outputs[0].residual)
     if any(len(output.residual) != rows for output in outputs):
         raise RefutationError("the residuals of the outputs differ in length")
@@ -136,10 +164,13 @@ def read_claims(model: Model, certificate: object) -> Claims:
         digest=certificate.data_digest,
         rows=rows,
         outputs=outputs,
+        activation=activation,
     )
 
 
-def _family(model: Model, constant: int) -> tuple[QuadraticLayer, ReadoutLayer]:
+def _family(
+    model: Model, constant: int, activation: ActivationClaims | None
+) -> tuple[QuadraticLayer, ReadoutLayer]:
     layers = model.network.layers
     if len(layers) != 2:
         raise RefutationError(
@@ -149,10 +180,14 @@ def _family(model: Model, constant: int) -> tuple[QuadraticLayer, ReadoutLayer]:
     quadratic, readout = layers
     if not (isinstance(quadratic, QuadraticLayer) and isinstance(readout, ReadoutLayer)):
         raise RefutationError("the certificate is for a quadratic layer followed by a readout")
-    for side, weights, bias in (
+    sides = [
         ("left", quadratic.left, quadratic.left_bias),
         ("right", quadratic.right, quadratic.right_bias),
-    ):
+    ]
+    if activation is not None:
+        check_neurons(quadratic, activation)
+        del sides[1]
+    for side, weights, bias in sides:
         wrong = np.argwhere(np.abs(weights.astype(np.int64)) != 1)
         if len(wrong):
             neuron, position = wrong[0]
@@ -180,21 +215,62 @@ def _output(proof: Any, name: str, lifted: int) -> OutputClaims:
     residual = _integers(proof.residual, f"{name}: the residual", -(2**31), 2**31 - 1)
     if not len(residual):
         raise RefutationError(f"{name}: the residual is empty")
-    multipliers = None
-    if proof.multipliers is not None:
-        multipliers = _integers(proof.multipliers, f"{name}: the multipliers", 0, LARGEST_NORM)
-        if len(multipliers) != lifted:
-            raise RefutationError(f"{name}: {len(multipliers)} multipliers for {lifted} inputs")
-    if proof.tree is not None and multipliers is not None:
+    multipliers, tree = _norm_proof(proof, lifted, name)
+    sides = _sides(getattr(proof, "sides", None), lifted, name)
+    if sides is not None and (multipliers is not None or tree is not None):
         raise RefutationError(f"{name}: there are two proofs of the norm bound")
     return OutputClaims(
         objective=objective,
         bound=bound,
         norm=_integer(proof.norm_bound, f"{name}: the norm bound", 0, LARGEST_NORM),
         residual=residual,
-        multipliers=None if multipliers is None else multipliers.tolist(),
-        tree=None if proof.tree is None else read_tree(proof.tree, lifted, name),
+        multipliers=multipliers,
+        tree=tree,
+        sides=sides,
     )
+
+
+def _norm_proof(proof: Any, size: int, name: str) -> tuple[list[int] | None, TreeClaims | None]:
+    """Multipliers or tree of a norm bound, of checked types and ranges."""
+    multipliers = None
+    if proof.multipliers is not None:
+        multipliers = _integers(proof.multipliers, f"{name}: the multipliers", 0, LARGEST_NORM)
+        if len(multipliers) != size:
+            raise RefutationError(f"{name}: {len(multipliers)} multipliers for {size} inputs")
+    if proof.tree is not None and multipliers is not None:
+        raise RefutationError(f"{name}: there are two proofs of the norm bound")
+    return (
+        None if multipliers is None else multipliers.tolist(),
+        None if proof.tree is None else read_tree(proof.tree, size, name),
+    )
+
+
+def _sides(sides: Any, size: int, name: str) -> tuple[SideClaims, ...] | None:
+    if sides is None:
+        return None
+    fields = ("shift", "largest", "multipliers", "tree")
+    if (
+        not isinstance(sides, tuple | list)
+        or len(sides) != 2
+        or not all(hasattr(side, field) for side in sides for field in fields)
+    ):
+        raise RefutationError(f"{name}: there is not one proof for each of the two sides")
+    read = []
+    for number, side in enumerate(sides, start=1):
+        where = f"{name}, side {number}"
+        shift = _integer(side.shift, f"{where}: the shift", 0, LARGEST_SHIFT)
+        largest = _integer(side.largest, f"{where}: the bound", -LARGEST_NORM, LARGEST_NORM)
+        multipliers, tree = _norm_proof(side, size, where)
+        read.append(SideClaims(shift, largest, largest + shift * size, multipliers, tree))
+    return tuple(read)
+
+
+def _method(multipliers: list[int] | None, tree: TreeClaims | None) -> ProofMethod:
+    if multipliers is not None:
+        return "sdp"
+    if tree is None:
+        return "enumeration"
+    return "cutting-planes" if len(tree.fixed) == 1 else "branch-and-bound"
 
 
 def _number(value: Any, name: str) -> float:
