@@ -63,6 +63,9 @@ class CheckResult:
         bound: proven lower bound over all outputs, rounded down.
         gap: (objective - bound) / objective, rounded up.
         method: the loosest of the methods of the outputs.
+        loss: loss of the network over all outputs, without the penalty, rounded up.
+        loss_bound: proven lower bound on the loss of any network of the family whose Σ|α| is, for
+            every output, no larger than this one's, rounded down.
         rows: training rows that the proof speaks of.
         outputs: what was proven for each output.
     """
@@ -73,6 +76,8 @@ class CheckResult:
     bound: float | None = None
     gap: float | None = None
     method: ProofMethod | None = None
+    loss: float | None = None
+    loss_bound: float | None = None
     rows: int | None = None
     outputs: tuple[OutputCheck, ...] = ()
 
@@ -110,6 +115,8 @@ class _Proven:
 
     objective: Fraction
     bound: Fraction
+    loss: Fraction
+    loss_bound: Fraction
     norm: int
     method: ProofMethod
 
@@ -128,11 +135,15 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
         if claims.loss.needs_signs and not targets.are_signs:
             raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
         amplitudes = claims.readout.weights[:, k].astype(object)
-        penalised = claims.penalty * claims.scale * int(abs(amplitudes).sum()) / claims.unit
-        objective = claims.loss.value(scores[:, k], claims.scale, targets, data.weights) + penalised
+        size = claims.scale * int(abs(amplitudes).sum()) / claims.unit
+        loss = claims.loss.value(scores[:, k], claims.scale, targets, data.weights)
+        objective = loss + claims.penalty * size
         norm = _prove_norm(claims, output, lifted, name, stage, progress)
         bound = _dual_bound(claims, output, targets, data.weights, norm, name)
-        proven.append(_Proven(objective, bound, norm, output.method))
+        # Σ t·r_i f_i is at most t·N·Σ|α| for every t ≥ 0: of the loss alone λ says nothing.
+        residual, price = output.residual.astype(object), norm * claims.norm_unit * size
+        loss_bound = claims.loss.dual(targets, residual, data.weights, None, price)
+        proven.append(_Proven(objective, bound, loss, loss_bound, norm, output.method))
     progress(ProgressEvent("checked", float(outputs), float(outputs)))
     return proven
 
@@ -262,6 +273,8 @@ def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResul
         bound=round_down(bound),
         gap=gap,
         method=loosest(p.method for p in proven),
+        loss=round_up(sum((p.loss for p in proven), Fraction(0))),
+        loss_bound=round_down(sum((p.loss_bound for p in proven), Fraction(0))),
         rows=claims.rows,
         outputs=tuple(
             OutputCheck(round_up(p.objective), round_down(p.bound), p.norm, p.method)

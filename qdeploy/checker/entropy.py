@@ -36,18 +36,24 @@ def entropy_below(share: Fraction) -> Fraction:
     return max(Fraction(terms, ONE * ONE) - WIDENED, Fraction(0))
 
 
-def best_multiple(pairs: Sequence[tuple[Fraction, int]], limit: Fraction) -> Fraction:
-    """About the t in [0, limit] where Σ w H(t·size/w) is largest; whatever t is, it proves a bound.
+def best_multiple(
+    pairs: Sequence[tuple[Fraction, int]], limit: Fraction, price: Fraction
+) -> Fraction:
+    """About the t in [0, limit] where Σ w H(t·size/w) - t·price is largest.
+
+    Whatever t is, it proves a bound.
 
     Args:
         pairs: weight and size, both positive.
         limit: largest t, where no t·size/w exceeds one.
+        price: of one unit of t.
     """
     shares = [(float(size), float(limit * size / w)) for w, size in pairs]
+    cost = float(price)
 
     def rises(part: float) -> bool:
         """Whether the sum rises with t at this part of the limit."""
-        slope = 0.0
+        slope = -cost
         for size, share in shares:
             theta = min(part * share, 1.0)
             if theta > 0:

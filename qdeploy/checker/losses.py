@@ -7,6 +7,7 @@ or widened where they are not rational: a loss is never understated, a dual valu
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ __all__ = ["LOSSES", "ExactLoss", "Targets", "Weights"]
 Integers = NDArray[np.object_]
 Weights = list[Fraction] | None
 """Sample weights, all positive; None for ones."""
+
+FREE = Fraction(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +50,34 @@ class Targets:
         return self.denominator == 1 and all(abs(y) == 1 for y in self.numerators)
 
 
+class Dual(Protocol):
+    """Dual value along a ray; see `ExactLoss`."""
+
+    def __call__(
+        self,
+        targets: Targets,
+        residual: Integers,
+        weights: Weights,
+        largest_step: Fraction | None,
+        price: Fraction = FREE,
+        /,
+    ) -> Fraction: ...
+
+
 @dataclass(frozen=True)
 class ExactLoss:
     """One loss.
 
     Attributes:
         value: L(c·s, y) for integer scores s (n,), a positive scale c, targets and weights.
-        dual: a lower bound on the largest dual value of t·r, 0 ≤ t ≤ the largest step (None: no
-            limit), of targets, residual r (n,), weights and largest step.
+        dual: a lower bound on the largest dual value of t·r less t times a price, 0 ≤ t ≤ the
+            largest step (None: no limit), of targets, residual r (n,), weights, largest step and
+            price ≥ 0.
         needs_signs: whether targets must be ±1 and residuals have their sign (y_i r_i ≥ 0).
     """
 
     value: Callable[[Integers, Fraction, Targets, Weights], Fraction]
-    dual: Callable[[Targets, Integers, Weights, Fraction | None], Fraction]
+    dual: Dual
     needs_signs: bool
 
 
@@ -134,16 +152,24 @@ def _parabola(
 
 
 def _squared_dual(
-    targets: Targets, residual: Integers, weights: Weights, largest_step: Fraction | None
+    targets: Targets,
+    residual: Integers,
+    weights: Weights,
+    largest_step: Fraction | None,
+    price: Fraction = FREE,
 ) -> Fraction:
     linear = Fraction(int(targets.numerators @ residual), targets.denominator)
-    return _parabola(linear, residual, weights, largest_step)
+    return _parabola(linear - price, residual, weights, largest_step)
 
 
 def _squared_hinge_dual(
-    _: Targets, residual: Integers, weights: Weights, largest_step: Fraction | None
+    _: Targets,
+    residual: Integers,
+    weights: Weights,
+    largest_step: Fraction | None,
+    price: Fraction = FREE,
 ) -> Fraction:
-    return _parabola(Fraction(int(abs(residual).sum())), residual, weights, largest_step)
+    return _parabola(int(abs(residual).sum()) - price, residual, weights, largest_step)
 
 
 def _domain_end(residual: Integers, weights: Weights) -> Fraction | None:
@@ -157,17 +183,25 @@ def _domain_end(residual: Integers, weights: Weights) -> Fraction | None:
 
 
 def _hinge_dual(
-    _: Targets, residual: Integers, weights: Weights, largest_step: Fraction | None
+    _: Targets,
+    residual: Integers,
+    weights: Weights,
+    largest_step: Fraction | None,
+    price: Fraction = FREE,
 ) -> Fraction:
     end = _domain_end(residual, weights)
     if end is None:
         return Fraction(0)
     step = end if largest_step is None else min(end, largest_step)
-    return step * int(abs(residual).sum())
+    return step * max(int(abs(residual).sum()) - price, Fraction(0))
 
 
 def _logistic_dual(
-    _: Targets, residual: Integers, weights: Weights, largest_step: Fraction | None
+    _: Targets,
+    residual: Integers,
+    weights: Weights,
+    largest_step: Fraction | None,
+    price: Fraction = FREE,
 ) -> Fraction:
     end = _domain_end(residual, weights)
     if end is None:
@@ -176,8 +210,9 @@ def _logistic_dual(
     sizes = abs(residual)
     ones = [Fraction(1)] * len(sizes) if weights is None else weights
     pairs = [(w, int(size)) for w, size in zip(ones, sizes, strict=True) if size]
-    step = best_multiple(pairs, limit)
-    return sum((w * entropy_below(step * size / w) for w, size in pairs), Fraction(0))
+    step = best_multiple(pairs, limit, price)
+    entropy = sum((w * entropy_below(step * size / w) for w, size in pairs), Fraction(0))
+    return max(entropy - step * price, Fraction(0))
 
 
 LOSSES = {
