@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.master import MasterSolution, solve_master
-from qdeploy.training.oracle import NormOracle
+from qdeploy.training.pricing import oracle_for
 from qdeploy.training.problem import TrainingProblem
 
 __all__ = ["ColumnGeneration", "Neurons"]
@@ -62,11 +62,11 @@ class ColumnGeneration:
     ) -> None:
         dimension = problem.dimension
         self._problem = problem
-        self._oracle = NormOracle(dimension, generator, starts)
+        self._oracle = oracle_for(problem.family, dimension, generator, starts)
         self._per_round = per_round
         self._left = np.empty((0, dimension), dtype=np.int8)
         self._right = np.empty((0, dimension), dtype=np.int8)
-        self._features = np.empty((problem.samples, 0))
+        self._features = problem.features(self._left, self._right)
         self._known: set[bytes] = set()
         self._solution = solve_master(problem, self._features)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qdeploy.training.blocks import BLOCK_ROWS, matrix_vector, row_blocks
 from qdeploy.training.lasso import solve_lasso
 from qdeploy.training.linear_programme import solve_linear
 from qdeploy.training.losses import FloatArray
@@ -43,7 +44,7 @@ class MasterSolution:
 
 def evaluate(problem: TrainingProblem, features: FloatArray, weights: FloatArray) -> MasterSolution:
     """Objective at `weights` (m,) with the best intercept for them."""
-    linear = features @ weights
+    linear = matrix_vector(features, weights)
     intercept = problem.loss.best_intercept(linear, problem.targets)
     predictions = linear + intercept
     objective = problem.loss.value(predictions, problem.targets)
@@ -107,6 +108,8 @@ def _newton_target(
     active = curvature > 0
     if not active.any():
         return at.weights
+    if features.dtype != np.float64:
+        return _blockwise_target(problem, features, at, curvature, tolerance)
     root = np.sqrt(curvature[active])
     residual = at.residual[active]
     response = root * (at.predictions[active] + residual / curvature[active])
@@ -116,6 +119,37 @@ def _newton_target(
     design -= direction[:, None] * (direction @ design)
     response -= direction * (direction @ response)
     return _lasso(design, response, problem.penalty, at.weights, tolerance)
+
+
+def _blockwise_target(
+    problem: TrainingProblem,
+    features: FloatArray,
+    at: MasterSolution,
+    curvature: FloatArray,
+    tolerance: float,
+) -> FloatArray:
+    """`_newton_target` of many rows: sums over blocks, so that no second (n, m) matrix is held."""
+    width = features.shape[1]
+    products, sums, pulls = np.zeros((width, width)), np.zeros(width), np.zeros(width)
+    # Centred on the first rows, the sums below lose no digits to a common offset.
+    offset = features[:BLOCK_ROWS].mean(axis=0, dtype=np.float64)
+    pull = curvature * at.predictions + at.residual
+    for block in row_blocks(len(features)):
+        rows = features[block] - offset
+        weighted = curvature[block, None] * rows
+        products += rows.T @ weighted
+        sums += weighted.sum(axis=0)
+        pulls += pull[block] @ rows
+    total = float(curvature.sum())
+    products -= np.outer(sums, sums) / total
+    pulls -= sums * (float(pull.sum()) / total)
+    size = float(np.sqrt(np.diag(products).mean()))
+    if not size:
+        return np.zeros_like(at.weights)
+    scaled = solve_lasso(
+        products / size**2, pulls / size, problem.penalty / size, at.weights * size, tolerance
+    )
+    return scaled / size
 
 
 def _lasso(

@@ -29,6 +29,14 @@ EXACT_SHARE = 1e-4
 """Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
 GOOD_ENOUGH = 0.9
 """Share of the wanted gap at which training ends: the rest is for the integer readout."""
+RELAXATION_GAP = 1e-6
+LARGE_RELAXATION_GAP = 1e-3
+"""Gap of the relaxation of a large problem; its bound is off by more than that anyway."""
+LARGE_ROUNDS, LARGE_PROGRESS = 5, 1e-3
+"""A large problem ends when so many rounds of columns lower the objective by less than this share:
+the tail takes as long as all that went before, and gains a small part of the gap."""
+LARGE_WIDTH = 1000
+"""A large problem ends at so many neurons in use, which then take most of time and memory."""
 LARGEST_CUT = 160
 """Up to this dimension cutting planes take seconds to minutes an output."""
 
@@ -119,6 +127,7 @@ class _Training:
         # What an interruption leaves: never what is half done.
         self._kept = self._columns.neurons
         self._exact = exact_bound(problem.dimension)
+        self._objectives: list[float] = []
         self._dual: DualPoint | None = None
         self._history: list[HistoryPoint] = []
 
@@ -146,7 +155,7 @@ class _Training:
             converged = self._columns.run(ROUNDS, self._deadline, self._promising)
             self._note()
             proven = self._prove()
-            if self._good_enough() or self._expired() or proven is None:
+            if self._good_enough() or self._expired() or self._slow() or proven is None:
                 break
             violated = self._violated(proven)
             complete = converged and not violated
@@ -161,6 +170,8 @@ class _Training:
             replace(problem, loss=problem.loss.smoothed(SMOOTHING)),
             seed=int(self._generator.integers(2**31)),
             time_limit=None if math.isinf(self._effort.seconds) else self._effort.seconds / 2,
+            tolerance=LARGE_RELAXATION_GAP if problem.is_large else RELAXATION_GAP,
+            progress=self._progress,
         )
         self._dual = self._better(prove_dual(problem, relaxed.residual, "sdp"))
         drawn = [
@@ -267,10 +278,23 @@ class _Training:
         wanted = self._effort.gap
         self._kept = self._columns.neurons
         self._tell("column generation", objective)
+        self._objectives.append(objective)
+        if self._slow():
+            return True
         if wanted is None:
             return False
         bound = estimate if self._exact else self._bound
         return objective - bound <= 0.8 * wanted * objective
+
+    def _slow(self) -> bool:
+        """Whether a large problem gains too little by more columns."""
+        if not self._problem.is_large:
+            return False
+        if len(self._kept.left) >= LARGE_WIDTH:
+            return True
+        recent = self._objectives[-LARGE_ROUNDS - 1 :]
+        fallen = recent[0] - recent[-1] if recent else 0.0
+        return len(recent) > LARGE_ROUNDS and fallen <= LARGE_PROGRESS * recent[0]
 
     def _good_enough(self) -> bool:
         wanted = self._effort.gap

@@ -1,8 +1,9 @@
 """The problem of one output: quantised inputs, targets, loss and penalty.
 
-    min over m, u, v, α, b   L(f(X), y) + λ Σ|α_j|,   f(x) = Σ_j α_j (x̂ᵀu_j)(x̂ᵀv_j) + b
+    min over m, u, v, α, b   L(f(X), y) + λ Σ|α_j|,   f(x) = Σ_j α_j (x̂ᵀu_j)(x̂ᵀv_j) / s_j + b
 
 with x̂ = step · [x, κ]: the int8 inputs and a constant one, which gives every neuron linear terms.
+The size s_j of a neuron is 1 for weights ±1; other families have their own.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 
 from qdeploy.data.quantizer import INPUT_STEP
 from qdeploy.errors import QDeployError
+from qdeploy.training.blocks import is_large, row_blocks
 from qdeploy.training.losses import FloatArray, Loss
+from qdeploy.training.neurons import NeuronFamily
+from qdeploy.training.neurons.binary import BINARY
 
 __all__ = ["CONSTANT", "TrainingProblem", "lift"]
 
@@ -37,6 +41,7 @@ class TrainingProblem:
         penalty: λ ≥ 0; bounds need it positive.
         loss: the loss.
         step: value of one integer input step, a power of two.
+        family: what u and v may be, and what a neuron costs.
     """
 
     integers: NDArray[np.int16]
@@ -44,6 +49,7 @@ class TrainingProblem:
     penalty: float
     loss: Loss
     step: float = INPUT_STEP
+    family: NeuronFamily = BINARY
 
     @property
     def samples(self) -> int:
@@ -60,16 +66,47 @@ class TrainingProblem:
         """x̂, float64 (n, d); exact, since the step is a power of two."""
         return self.integers.astype(np.float64) * self.step
 
+    @property
+    def is_large(self) -> bool:
+        """Whether features and matrices are formed in blocks and in single precision."""
+        return is_large(*self.integers.shape)
+
+    @cached_property
+    def single(self) -> NDArray[np.float32]:
+        """x̂, float32 (n, d); exact as well."""
+        return self.integers.astype(np.float32) * np.float32(self.step)
+
     def features(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> FloatArray:
-        """Neuron outputs (x̂ᵀu_j)(x̂ᵀv_j), float64 (n, m), for sign matrices (m, d)."""
+        """Neuron outputs (x̂ᵀu_j)(x̂ᵀv_j) / s_j, float64 (n, m), for weight matrices (m, d).
+
+        Exact; those of a large problem are rounded to float32.
+        """
+        if self.is_large:
+            return self.family.normalised(self._single_features(left, right), left, right)
         inputs = self.inputs
         product: FloatArray = (inputs @ left.T.astype(np.float64)) * (
             inputs @ right.T.astype(np.float64)
         )
-        return product
+        return self.family.normalised(product, left, right)
+
+    def _single_features(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> FloatArray:
+        """`features` of a large problem; the dot products are exact, their product is rounded."""
+        result = np.empty((self.samples, len(left)), dtype=np.float32)
+        first, second = left.T.astype(np.float32), right.T.astype(np.float32)
+        for block in row_blocks(self.samples):
+            rows = self.single[block]
+            np.multiply(rows @ first, rows @ second, out=result[block])
+        return result  # type: ignore[return-value]  # narrower, and taken as it is
 
     def matrix(self, residual: FloatArray) -> FloatArray:
         """G(r) = x̂ᵀ diag(r) x̂, float64 (d, d), symmetric."""
+        if self.is_large:
+            factors = residual.astype(np.float32)
+            total = np.zeros((self.dimension, self.dimension))
+            for block in row_blocks(self.samples):
+                rows = self.single[block]
+                total += rows.T @ (factors[block, None] * rows)
+            return (total + total.T) / 2
         product: FloatArray = self.inputs.T @ (residual[:, None] * self.inputs)
         symmetric: FloatArray = (product + product.T) / 2
         return symmetric
@@ -83,6 +120,8 @@ class TrainingProblem:
         bound = int(np.abs(self.integers).max()) ** 2 * int(np.abs(residual.astype(np.int64)).sum())
         if bound >= 2**53:
             raise QDeployError("the integer residual is too large for exact sums; scale it down")
-        integers = self.integers.astype(np.float64)
-        exact = integers.T @ (residual.astype(np.float64)[:, None] * integers)
+        exact = np.zeros((self.dimension, self.dimension))
+        for block in row_blocks(self.samples):
+            rows = self.integers[block].astype(np.float64)
+            exact += rows.T @ (residual[block].astype(np.float64)[:, None] * rows)
         return exact.astype(np.int64)

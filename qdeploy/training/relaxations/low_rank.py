@@ -5,17 +5,20 @@
 ρ and b are eliminated exactly at every step, rows are normalised inside the objective, and L-BFGS
 does the rest. The optimum may need more columns than the search began with (small penalties do):
 the dual bound tells, its own P and N are then a direction of descent, and the search goes on from
-the best mixture with twice the columns.
+the best mixture with twice the columns. A large problem descends in single precision until rounding
+hides the gap, in double precision after that.
 """
 
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.blocks import row_blocks
 from qdeploy.training.bounds.interior_point import SemidefiniteNorm, semidefinite_norm
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
@@ -27,6 +30,10 @@ __all__ = ["LowRankRelaxation"]
 
 LARGEST_ROUNDS = 40
 ROUND_STEPS = 300
+LARGE_ROUND_STEPS = 100
+"""Steps a round of a large problem, where a step costs more than the dual bound after a few."""
+SINGLE_GAP = 1e-4
+"""Gap down to which single precision is good enough for the descent."""
 MEMORY = 20
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 SLOW = 1e-2
@@ -61,11 +68,12 @@ class LowRankRelaxation:
         factors = search.start(columns, np.random.default_rng(seed))
         bound, previous = -math.inf, math.inf
         for number in range(1, LARGEST_ROUNDS + 1):
-            factors = search.descend(factors, deadline)
+            factors = search.descend(factors, deadline, progress)
             point = search.at(factors)
             dual = dual_point(problem, point.residual, tolerance / 10)
             bound = max(bound, dual.bound)
             gap = (point.value - bound) / point.value if point.value > 0 else 0.0
+            search.single &= gap > SINGLE_GAP
             progress(ProgressEvent("relaxation", number, None, {"value": point.value, "gap": gap}))
             if gap <= tolerance or (deadline is not None and time.monotonic() > deadline):
                 break
@@ -99,6 +107,7 @@ class _Search:
     def __init__(self, problem: TrainingProblem) -> None:
         self._problem = problem
         self._rho = 0.0
+        self.single = problem.is_large
 
     def start(self, columns: int, generator: np.random.Generator) -> FloatArray:
         """The vectors of the norm of the empty network's residual, a little disturbed."""
@@ -109,23 +118,37 @@ class _Search:
 
     def at(self, factors: FloatArray) -> ScaledPoint:
         """The best point with these unit-row factors."""
-        images = self._problem.inputs @ factors
-        return self._scaled((images * images) @ _sides(factors))
+        if not self._problem.is_large:
+            images = self._problem.inputs @ factors
+            return self._scaled((images * images) @ _sides(factors))
+        shape = np.empty(self._problem.samples)
+        for block in row_blocks(self._problem.samples):
+            images = self._problem.single[block].astype(np.float64) @ factors
+            shape[block] = (images * images) @ _sides(factors)
+        return self._scaled(shape)
 
-    def descend(self, factors: FloatArray, deadline: float | None) -> FloatArray:
-        """Up to `ROUND_STEPS` steps of L-BFGS; unit-row factors again."""
+    def descend(
+        self, factors: FloatArray, deadline: float | None, progress: Progress
+    ) -> FloatArray:
+        """A round of L-BFGS; unit-row factors again."""
+        large = self._problem.is_large
+        steps = LARGE_ROUND_STEPS if large else ROUND_STEPS
+        began = time.monotonic()
 
         def stop_in_time(_: FloatArray) -> None:
+            if large:
+                elapsed = time.monotonic() - began
+                progress(ProgressEvent("relaxation (descent)", elapsed))
             if deadline is not None and time.monotonic() > deadline:
                 raise StopIteration
 
         result = minimize(
-            self._value_and_gradient(factors.shape),
+            self._large_gradient(factors.shape) if large else self._gradient(factors.shape),
             factors.ravel(),
             jac=True,
             method="L-BFGS-B",
             callback=stop_in_time,
-            options={"maxiter": ROUND_STEPS, "maxcor": MEMORY, "ftol": 1e-15, "gtol": 1e-12},
+            options={"maxiter": steps, "maxcor": MEMORY, "ftol": 1e-15, "gtol": 1e-12},
         )
         return _unit_rows(result.x.reshape(factors.shape))
 
@@ -137,11 +160,10 @@ class _Search:
         Returns:
             Unit-row factors, or None when rounding hides any descent.
         """
-        inputs = self._problem.inputs
         columns = factors.shape[1] // 2
         blocks = [half @ half.T for half in (factors[:, :columns], factors[:, columns:])]
-        here = _quadratic(inputs, blocks[0] - blocks[1])
-        there = _quadratic(inputs, norm.positive - norm.negative)
+        here = _quadratic(self._problem, blocks[0] - blocks[1])
+        there = _quadratic(self._problem, norm.positive - norm.negative)
 
         def value(share: float) -> float:
             return self._scaled((1 - share) * here + share * there).value
@@ -167,9 +189,8 @@ class _Search:
         self._rho = point.rho
         return point
 
-    def _value_and_gradient(
-        self, form: tuple[int, ...]
-    ) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    def _gradient(self, form: tuple[int, ...]) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+        """The value and its gradient, for L-BFGS."""
         inputs = self._problem.inputs
 
         def evaluate(flat: FloatArray) -> tuple[float, FloatArray]:
@@ -181,6 +202,37 @@ class _Search:
             point = self._scaled((images * images) @ sides)
             # ρ and b are optimal, so only the direct dependence counts (envelope theorem).
             slope = -2 * point.rho * (inputs.T @ (point.residual[:, None] * images)) * sides
+            slope -= (slope * factors).sum(axis=1, keepdims=True) * factors
+            return point.value, (slope / norms).ravel()
+
+        return evaluate
+
+    def _large_gradient(
+        self, form: tuple[int, ...]
+    ) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+        """The same in blocks of rows; the images are kept, in the precision of the moment."""
+        problem = self._problem
+        kind: Any = np.float32 if self.single else np.float64
+        images = np.empty((problem.samples, form[1]), dtype=kind)
+
+        def evaluate(flat: FloatArray) -> tuple[float, FloatArray]:
+            given = flat.reshape(form)
+            norms = np.linalg.norm(given, axis=1, keepdims=True)
+            factors = given / norms
+            sides = _sides(factors)
+            narrow, narrow_sides = factors.astype(kind), sides.astype(kind)
+            shape = np.empty(problem.samples)
+            for block in row_blocks(problem.samples):
+                part = images[block]
+                np.matmul(problem.single[block].astype(kind, copy=False), narrow, out=part)
+                shape[block] = (part * part) @ narrow_sides
+            point = self._scaled(shape)
+            residual = point.residual.astype(kind)
+            slope = np.zeros(form)
+            for block in row_blocks(problem.samples):
+                rows = problem.single[block].astype(kind, copy=False)
+                slope += rows.T @ (residual[block, None] * images[block])
+            slope *= -2 * point.rho * sides
             slope -= (slope * factors).sum(axis=1, keepdims=True) * factors
             return point.value, (slope / norms).ravel()
 
@@ -205,7 +257,14 @@ def _factor(matrix: FloatArray, columns: int) -> FloatArray:
     return leading
 
 
-def _quadratic(inputs: FloatArray, matrix: FloatArray) -> FloatArray:
+def _quadratic(problem: TrainingProblem, matrix: FloatArray) -> FloatArray:
     """x̂ᵢᵀ M x̂ᵢ, (n,)."""
-    forms: FloatArray = ((inputs @ matrix) * inputs).sum(axis=1)
+    if not problem.is_large:
+        inputs = problem.inputs
+        forms: FloatArray = ((inputs @ matrix) * inputs).sum(axis=1)
+        return forms
+    forms = np.empty(problem.samples)
+    for block in row_blocks(problem.samples):
+        rows = problem.single[block].astype(np.float64)
+        forms[block] = ((rows @ matrix) * rows).sum(axis=1)
     return forms
