@@ -36,11 +36,11 @@ GROTHENDIECK = math.pi / (2 * GAMMA)
 
 
 class Neurons(NamedTuple):
-    """Sign pairs in canonical form.
+    """Pairs of weight vectors in canonical form.
 
     Attributes:
-        left: u, int8 (m, d), u_0 = +1 and u ≥ v in lexicographic order.
-        right: v, int8 (m, d), v_0 = +1.
+        left: u, int8 (m, d), its first non-zero entry positive and u ≥ v in lexicographic order.
+        right: v, int8 (m, d), its first non-zero entry positive.
         sign: int8 (m,); the given neuron is sign times this one.
     """
 
@@ -133,16 +133,20 @@ def sign_ascent(matrix: FloatArray, left: SignMatrix, steps: int = 60) -> SignMa
 
 
 def canonicalize(left: SignMatrix, right: SignMatrix) -> Neurons:
-    """One form for all sign pairs that are the same neuron up to a factor ±1.
+    """One form for all pairs that are the same neuron up to a factor ±1.
 
     (xᵀu)(xᵀv) is unchanged by swapping u and v, and only changes sign with u or v.
 
     Args:
-        left: u, int8 (m, d) of ±1.
-        right: v, int8 (m, d) of ±1.
+        left: u, int8 (m, d) of small integers, no row all zero.
+        right: v, int8 (m, d) likewise.
     """
-    sign = left[:, :1] * right[:, :1]
-    first, second = left * left[:, :1], right * right[:, :1]
+    left_sign, right_sign = (
+        np.sign(np.take_along_axis(side, (side != 0).argmax(axis=1)[:, None], axis=1))
+        for side in (left, right)
+    )
+    sign = left_sign * right_sign
+    first, second = left * left_sign, right * right_sign
     unequal = first != second
     place = unequal.argmax(axis=1)
     swap = np.take_along_axis(second > first, place[:, None], axis=1)
@@ -154,19 +158,19 @@ def canonicalize(left: SignMatrix, right: SignMatrix) -> Neurons:
 def distinct(
     left: SignMatrix, right: SignMatrix
 ) -> tuple[SignMatrix, SignMatrix, NDArray[np.intp]]:
-    """Canonical sign pairs without repetition, in the order of first appearance.
+    """Canonical pairs without repetition, in the order of first appearance.
 
     Args:
-        left: u, int8 (m, d) of ±1.
-        right: v, int8 (m, d) of ±1.
+        left: u, int8 (m, d) of small integers, no row all zero.
+        right: v, int8 (m, d) likewise.
 
     Returns:
         u and v of the distinct neurons, int8 (k, d) each, and the row where each appeared first,
         intp (k,).
     """
     canonical = canonicalize(left, right)
-    bits = np.hstack([np.packbits(side > 0, axis=1) for side in canonical[:2]])
-    keys = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1])))[:, 0]
+    pairs = np.ascontiguousarray(np.hstack(canonical[:2]))
+    keys = pairs.view(np.dtype((np.void, pairs.shape[1])))[:, 0]
     _, first = np.unique(keys, return_index=True)
     first.sort()
     return canonical.left[first], canonical.right[first], first
