@@ -26,6 +26,7 @@ __all__ = [
     "Certificate",
     "OutputCertificate",
     "ProofMethod",
+    "SharedProof",
     "SideProof",
     "dataset_digest",
     "loosest",
@@ -92,6 +93,24 @@ class OutputCertificate:
 
 
 @dataclass(frozen=True, eq=False)
+class SharedProof:
+    """The proof for outputs whose neurons are shared, at the price λ Σ_j ‖a_j‖₂.
+
+    The norm bound N of every output is then one of all of them, ‖(uᵀG_k v)_k‖₂ ≤ N, and an
+    output's objective is its loss and its share λ Σ_j a_jk²/‖a_j‖₂ of the price.
+
+    Attributes:
+        left: z, int64 (d,).
+        right: Z, int64 (d, K, K), symmetric; [[Diag(z), G], [Gᵀ, B]] with G = [G_1 … G_K] and
+            B_(k,i)(l,i) = (Z_i)_kl is positive semidefinite, and Σz + Σ_i wᵀZ_i w ≤ 2N for every
+            unit vector w.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """The proof for a whole model: sums over the outputs.
 
@@ -106,6 +125,11 @@ class Certificate:
             (`dataset_digest`).
         outputs: one proof an output.
         activation: of neurons of one sum, as deployed; None for products of two sums.
+        weights: name of the alphabet of u and v.
+        penalty_kind: what |α| of a neuron is multiplied with in the penalty: "count", the square of
+            the largest weight of the alphabet; "size", ‖u‖₂‖v‖₂/d.
+        shared: the norm's proof where the outputs share their neurons at one price; None where the
+            price is λ Σ|α| and every output has its own proof.
     """
 
     method: ProofMethod
@@ -117,6 +141,9 @@ class Certificate:
     data_digest: str
     outputs: tuple[OutputCertificate, ...]
     activation: Activation | None = None
+    weights: str = "binary"
+    penalty_kind: Literal["count", "size"] = "count"
+    shared: SharedProof | None = None
 
     @property
     def objective(self) -> float:

@@ -14,10 +14,15 @@ LARGEST_TOTAL = 2**38
 floating point) when Σ|r| does not exceed this."""
 
 
-def round_centred(residual: FloatArray) -> NDArray[np.int32]:
-    """Centre, scale to int32, round, and give the remainder back where it costs least."""
+def round_centred(residual: FloatArray, peak: float = 0.0) -> NDArray[np.int32]:
+    """Centre, scale to int32, round, and give the remainder back where it costs least.
+
+    Args:
+        residual: float64 (n,).
+        peak: what the largest integer stands for, if more than the largest magnitude.
+    """
     centred = residual - residual.mean()
-    peak = float(np.abs(centred).max(initial=0.0))
+    peak = max(float(np.abs(centred).max(initial=0.0)), peak)
     if not peak:
         return np.zeros(residual.shape, dtype=np.int32)
     exact = centred * _integer_scale(peak, len(centred))
@@ -26,11 +31,11 @@ def round_centred(residual: FloatArray) -> NDArray[np.int32]:
     return rounded.astype(np.int32)
 
 
-def round_signed(residual: FloatArray, targets: FloatArray) -> NDArray[np.int32]:
+def round_signed(residual: FloatArray, targets: FloatArray, peak: float = 0.0) -> NDArray[np.int32]:
     """Integers with y_i r_i ≥ 0 and sum 0, for targets ±1.
 
     The heavier class is scaled down to the lighter one, so that no |r_i| grows against the others;
-    corrections are made only where y_i r_i stays ≥ 0.
+    corrections are made only where y_i r_i stays ≥ 0. `peak` is as in `round_centred`.
     """
     size = np.maximum(targets * residual, 0)
     first, second = targets > 0, targets < 0
@@ -38,7 +43,7 @@ def round_signed(residual: FloatArray, targets: FloatArray) -> NDArray[np.int32]
     if min(totals) <= 0:
         return np.zeros(residual.shape, dtype=np.int32)
     size = np.where(first, size * totals[1], size * totals[0]) / max(totals)
-    exact = size * _integer_scale(float(size.max()), len(size))
+    exact = size * _integer_scale(max(float(size.max()), peak), len(size))
     rounded = np.rint(exact).astype(np.int64)
     excess = int(rounded[first].sum() - rounded[second].sum())
     heavier = first if excess > 0 else second
