@@ -1,16 +1,38 @@
 """From the neurons of the outputs to one integer network."""
 
+from typing import cast
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
+from qdeploy.training.losses import FloatArray
 from qdeploy.training.output import TrainedOutput
 from qdeploy.training.polish import SharedNeurons
-from qdeploy.training.problem import CONSTANT
+from qdeploy.training.problem import CONSTANT, TrainingProblem
 from qdeploy.training.readout import IntegerReadout
 from qdeploy.training.rounding import canonicalize
 
-__all__ = ["build_network", "drop_silent", "gather", "merge"]
+__all__ = ["build_network", "drop_silent", "features_of", "gather", "merge"]
+
+
+class _Columns:
+    """Features of many rows, formed when their columns are asked for: those of one output fit."""
+
+    def __init__(self, problem: TrainingProblem, neurons: SharedNeurons) -> None:
+        self._problem, self._neurons = problem, neurons
+
+    def __getitem__(self, key: tuple[slice, NDArray[np.intp]]) -> FloatArray:
+        rows, used = key
+        return self._problem.features(self._neurons.left[used], self._neurons.right[used])[rows]
+
+
+def features_of(problem: TrainingProblem, neurons: SharedNeurons) -> FloatArray:
+    """Neuron outputs Φ, float64 (n, m); of a large problem, what gives them column by column."""
+    if problem.is_large:
+        return cast(FloatArray, _Columns(problem, neurons))
+    return problem.features(neurons.left, neurons.right)
 
 
 def gather(outputs: list[TrainedOutput]) -> SharedNeurons:

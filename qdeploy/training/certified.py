@@ -11,7 +11,7 @@ from qdeploy.data import Dataset, InputQuantizer
 from qdeploy.data.quantizer import Scaling
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import advice_for
-from qdeploy.training.assembly import build_network, drop_silent, gather, merge
+from qdeploy.training.assembly import build_network, drop_silent, features_of, gather, merge
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.output import Effort, TrainedOutput, train_output
@@ -61,7 +61,7 @@ def train_certified(
             progress(ProgressEvent("reducing the neurons to the budget", 0, None))
             shared = merge(reduce_neurons(problems, shared, neurons))
         progress(ProgressEvent("integer readout", 0, None))
-        features = problems[0].features(shared.left, shared.right)
+        features = features_of(problems[0], shared)
         readout = integer_readout(problems, features, shared.weights, options.readout_bits)
         shared, readout = drop_silent(shared, readout)
     network = build_network(shared, readout)
