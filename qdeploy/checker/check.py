@@ -125,6 +125,7 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
     scores = network_scores(data.inputs, claims.quadratic, claims.readout)
     ones = np.full((len(data.inputs), 1), claims.constant, dtype=np.int64)
     lifted = np.hstack([data.inputs.astype(np.int64), ones])
+    sizes = claims.weights.sizes(claims.quadratic, claims.constant)
     outputs = len(claims.outputs)
     proven = []
     for k, output in enumerate(claims.outputs):
@@ -135,7 +136,11 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
         if claims.loss.needs_signs and not targets.are_signs:
             raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
         amplitudes = claims.readout.weights[:, k].astype(object)
-        size = claims.scale * int(abs(amplitudes).sum()) / claims.unit
+        size = (
+            claims.scale
+            * sum(abs(a) * s for a, s in zip(amplitudes, sizes, strict=True))
+            / claims.unit
+        )
         loss = claims.loss.value(scores[:, k], claims.scale, targets, data.weights)
         objective = loss + claims.penalty * size
         norm = _prove_norm(claims, output, lifted, name, stage, progress)

@@ -15,6 +15,7 @@ from qdeploy.checker.activation import (
     check_neurons,
     read_activation,
 )
+from qdeploy.checker.alphabets import WeightClaims, check_equal, read_weights
 from qdeploy.checker.cutting_planes import TreeClaims, read_tree
 from qdeploy.checker.errors import RefutationError
 from qdeploy.checker.losses import LOSSES, ExactLoss
@@ -70,8 +71,8 @@ class Claims:
     """The claims of a whole certificate and the network they are about.
 
     Attributes:
-        quadratic: neurons with weights ±1 and biases ±κ, or with those on the left side and the
-            activation's factor of it on the right.
+        quadratic: neurons with weights of the alphabet and biases κ times those, or with such on
+            the left side and the activation's factor of it on the right.
         readout: integer amplitudes and biases.
         scale: c > 0, exactly.
         penalty: λ ≥ 0, exactly.
@@ -82,6 +83,7 @@ class Claims:
         rows: number n of training rows.
         outputs: one for each output.
         activation: of neurons of one sum; None for products of two.
+        weights: alphabet and penalty.
     """
 
     quadratic: QuadraticLayer
@@ -95,6 +97,7 @@ class Claims:
     rows: int
     outputs: tuple[OutputClaims, ...]
     activation: ActivationClaims | None
+    weights: WeightClaims
 
     @property
     def unit(self) -> Fraction:
@@ -117,7 +120,10 @@ def read_claims(model: Model, certificate: object) -> Claims:
         raise RefutationError("it is not a certificate at all")
     constant = _integer(certificate.constant, "the constant input", 1, LARGEST_CONSTANT)
     activation = read_activation(certificate.activation)
-    quadratic, readout = _family(model, constant, activation)
+    weights = read_weights(certificate.weights, certificate.penalty_kind)
+    if activation is not None and weights != WeightClaims("binary", by_size=False):
+        raise RefutationError("neurons of one sum have weights +1 and -1 and are counted")
+    quadratic, readout = _family(model, constant, activation, weights)
     step = _number(certificate.input_step, "the input step")
     penalty = _number(certificate.penalty, "the penalty")
     beta = _number(certificate.beta, "beta")
@@ -145,6 +151,9 @@ def read_claims(model: Model, certificate: object) -> Claims:
     )
     if activation is None and any(output.sides is not None for output in outputs):
         raise RefutationError("a proof of two sides is for neurons of one sum, not for products")
+    if weights.needs_spectrum:
+        for number, output in enumerate(outputs, start=1):
+            check_equal(output.multipliers, f"output {number}")
     rows = len(outputs[0].residual)
     if any(len(output.residual) != rows for output in outputs):
         raise RefutationError("the residuals of the outputs differ in length")
@@ -165,11 +174,12 @@ def read_claims(model: Model, certificate: object) -> Claims:
         rows=rows,
         outputs=outputs,
         activation=activation,
+        weights=weights,
     )
 
 
 def _family(
-    model: Model, constant: int, activation: ActivationClaims | None
+    model: Model, constant: int, activation: ActivationClaims | None, alphabet: WeightClaims
 ) -> tuple[QuadraticLayer, ReadoutLayer]:
     layers = model.network.layers
     if len(layers) != 2:
@@ -188,19 +198,7 @@ def _family(
         check_neurons(quadratic, activation)
         del sides[1]
     for side, weights, bias in sides:
-        wrong = np.argwhere(np.abs(weights.astype(np.int64)) != 1)
-        if len(wrong):
-            neuron, position = wrong[0]
-            raise RefutationError(
-                f"neuron {neuron + 1}, {side} weight {position + 1} is "
-                f"{weights[neuron, position]}, not +1 or -1"
-            )
-        odd = np.flatnonzero(np.abs(bias.astype(np.int64)) != constant)
-        if len(odd):
-            raise RefutationError(
-                f"neuron {odd[0] + 1}, {side} bias is {bias[odd[0]]}, not +{constant} or "
-                f"-{constant}"
-            )
+        alphabet.check(side, weights, bias, constant)
     return quadratic, readout
 
 

@@ -138,6 +138,8 @@ class _CertificateRecord(_Record):
     samples: Annotated[int, Field(ge=1, le=2**31)]
     outputs: Annotated[tuple[_OutputRecord, ...], Field(min_length=1)]
     activation: _ActivationRecord | None = None
+    weights: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "binary"
+    penalty_kind: Literal["count", "size"] = "count"
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,6 +357,7 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
             for proof in certificate.outputs
         ),
         **_activation_record(certificate.activation),
+        **_alphabet(certificate),
     )
 
 
@@ -379,6 +382,13 @@ def _activation_record(activation: Activation | None) -> dict[str, Any]:
             unit=float(activation.unit),
         )
     }
+
+
+def _alphabet(certificate: Certificate) -> dict[str, Any]:
+    """Alphabet and penalty, left out of the file where they are the usual ones."""
+    parts = {"weights": certificate.weights, "penalty_kind": certificate.penalty_kind}
+    usual = {"weights": "binary", "penalty_kind": "count"}
+    return {name: value for name, value in parts.items() if value != usual[name]}
 
 
 def _side(side: SideProof) -> _SideRecord:
@@ -489,6 +499,8 @@ def _read_certificate(
             for index, proof in enumerate(record.outputs)
         ),
         activation=activation,
+        weights=record.weights,
+        penalty_kind=record.penalty_kind,
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.training.bounds import TimeLimitReached, norm_bounds
+from qdeploy.training.bounds import SignMatrix, TimeLimitReached, norm_bounds
 from qdeploy.training.columns import VIOLATION, ColumnGeneration, Neurons
+from qdeploy.training.level_oracle import best_levels
 from qdeploy.training.losses import FloatArray
+from qdeploy.training.nuclear_norm import solve_real
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.proof import DualPoint, prove_dual
 from qdeploy.training.relaxations import relaxations
@@ -139,12 +141,13 @@ class _Training:
         complete = interrupted = False
         try:
             self._note()
-            complete = self._run()
+            complete = self._run_by_size() if self._problem.family.by_size else self._run()
         except KeyboardInterrupt:
             interrupted = True
             self._tell("interrupted; the best so far is kept", self._kept.solution.objective)
         if self._dual is None:
-            self._dual = prove_dual(self._problem, self._kept.residual, "sdp")
+            quick = "spectral" if self._problem.family.by_size else "sdp"
+            self._dual = prove_dual(self._problem, self._kept.residual, quick)
         return TrainedOutput(self._kept, self._dual, self._history, complete, interrupted)
 
     def _run(self) -> bool:
@@ -160,6 +163,21 @@ class _Training:
             violated = self._violated(proven)
             complete = converged and not violated
         self._columns.solve()
+        self._note()
+        return complete
+
+    def _run_by_size(self) -> bool:
+        """Under the size penalty: the optimum over real weights, for its bound; then columns."""
+        problem = self._problem
+        self._tell("optimum over real weights")
+        deadline = time.monotonic() + self._effort.seconds / 2
+        real = solve_real(problem, self._generator, deadline=deadline)
+        self._dual = self._better(self._prove_by("spectral", None, real.residual))
+        left = best_levels(real.vectors, problem.family.levels)
+        self._columns.add(*distinct(left, left)[:2])
+        self._columns.solve(1e-7)
+        self._note()
+        complete = self._columns.run(ROUNDS, self._deadline, self._promising)
         self._note()
         return complete
 
@@ -179,7 +197,7 @@ class _Training:
             for sample in (hyperplane_signs, krivine_signs)
         ]
         left, right, _ = distinct(*(np.vstack(side) for side in zip(*drawn, strict=True)))
-        self._columns.add(left, right)
+        self._add_corners(left, right)
         self._columns.solve(1e-7)
         self._columns.forget_unused()
         self._note()
@@ -271,7 +289,12 @@ class _Training:
         if values.max() <= problem.penalty * (1 + EXACT_SHARE):
             return False
         useful = values > problem.penalty * (1 + VIOLATION)
-        return bool(self._columns.add(left[useful], right[useful]))
+        return bool(self._add_corners(left[useful], right[useful]))
+
+    def _add_corners(self, left: SignMatrix, right: SignMatrix) -> int:
+        """Add signs, at the largest level where there are several; returns how many were new."""
+        corners = self._problem.family.corners
+        return self._columns.add(corners(left), corners(right))
 
     def _promising(self, objective: float, estimate: float) -> bool:
         """Whether a proof would now probably show the gap that is wanted."""

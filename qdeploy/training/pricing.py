@@ -9,6 +9,7 @@ from qdeploy.training.level_oracle import LevelOracle
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.neurons import LevelMatrix, NeuronFamily
 from qdeploy.training.oracle import Columns, NormOracle
+from qdeploy.training.rounding import signs
 
 __all__ = ["Oracle", "oracle_for"]
 
@@ -41,21 +42,22 @@ def oracle_for(
     """
     if family.by_size:
         return LevelOracle(family.levels, generator, starts)
-    signs = NormOracle(dimension, generator, starts)
-    return signs if family.largest == 1 else _Corners(signs, family.largest)
+    oracle = NormOracle(dimension, generator, starts)
+    return oracle if family.largest == 1 else _Corners(oracle, family)
 
 
 class _Corners:
     """Signs times the largest level: where the cost is L², no other weights are worth more."""
 
-    def __init__(self, signs: NormOracle, largest: int) -> None:
-        self._signs = signs
-        self._largest = np.int8(largest)
+    def __init__(self, oracle: NormOracle, family: NeuronFamily) -> None:
+        self._oracle = oracle
+        self._family = family
 
     def price(
         self, matrix: FloatArray, patterns: NDArray[np.int8] | None = None, effort: int = 1
     ) -> Columns:
         """See `Oracle.price`."""
-        started = None if patterns is None else np.where(patterns < 0, -1, 1).astype(np.int8)
-        found = self._signs.price(matrix, started, effort)
-        return Columns(found.left * self._largest, found.right * self._largest, found.values)
+        started = None if patterns is None else signs(patterns.astype(np.float64))
+        found = self._oracle.price(matrix, started, effort)
+        left, right = (self._family.corners(side) for side in (found.left, found.right))
+        return Columns(left, right, found.values)

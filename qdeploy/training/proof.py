@@ -19,7 +19,7 @@ from qdeploy.certificate import (
     loosest,
 )
 from qdeploy.cut_proof import CutProof
-from qdeploy.network import QuantizedNetwork
+from qdeploy.network import QuadraticLayer, QuantizedNetwork
 from qdeploy.progress import Progress, silent
 from qdeploy.training.bounds import SignMatrix, norm_bounds
 from qdeploy.training.losses import FloatArray
@@ -115,7 +115,11 @@ def _norm_for(problem: TrainingProblem, residual: NDArray[np.int32], wanted: flo
 
 
 def exact_objective(
-    problem: TrainingProblem, scores: NDArray[np.int64], readout: NDArray[np.int64], scale: float
+    problem: TrainingProblem,
+    scores: NDArray[np.int64],
+    readout: NDArray[np.int64],
+    scale: float,
+    sizes: Sequence[Fraction] | None = None,
 ) -> Fraction:
     """Objective of the deployed network for one output.
 
@@ -124,9 +128,14 @@ def exact_objective(
         scores: integer scores, (n,).
         readout: integer readout weights A, (m,); α = scale·A / step².
         scale: real value of one unit of a score.
+        sizes: what each |α| is multiplied with in the penalty, (m,); ones by default.
     """
     unit = Fraction(scale)
-    size = sum(abs(weight) for weight in readout.tolist())
+    counts = [abs(weight) for weight in readout.tolist()]
+    if sizes is None:
+        size = Fraction(sum(counts))
+    else:
+        size = sum((a * s for a, s in zip(counts, sizes, strict=True)), Fraction(0))
     step = Fraction(problem.step)
     value = problem.loss.exact_value(scores, unit, problem.targets)
     return value + Fraction(problem.penalty) * unit * size / (step * step)
@@ -162,6 +171,8 @@ def certificate_for(
     """
     inputs = problems[0].integers[:, :-1].astype(np.int8)
     scores = network.forward(inputs).astype(np.int64)
+    family = problems[0].family
+    sizes = family.exact_sizes(*lifted_weights(network))
     return Certificate(
         method=loosest(dual.method for dual in duals),
         loss=problems[0].loss.name,
@@ -174,11 +185,25 @@ def certificate_for(
         ),
         outputs=tuple(
             certificate_of(
-                dual, exact_objective(problem, scores[:, k], readout.weights[:, k], readout.scale)
+                dual,
+                exact_objective(problem, scores[:, k], readout.weights[:, k], readout.scale, sizes),
             )
             for k, (problem, dual) in enumerate(zip(problems, duals, strict=True))
         ),
+        weights=family.name,
+        penalty_kind=family.penalty,
     )
+
+
+def lifted_weights(network: QuantizedNetwork) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """The u and v of a deployed network, int8 (m, d) each, with those of the constant input."""
+    layer = network.layers[0]
+    assert isinstance(layer, QuadraticLayer)
+    left, right = (
+        np.hstack([weights, (bias // CONSTANT).astype(np.int8)[:, None]])
+        for weights, bias in ((layer.left, layer.left_bias), (layer.right, layer.right_bias))
+    )
+    return left, right
 
 
 def _round_up(exact: Fraction) -> float:

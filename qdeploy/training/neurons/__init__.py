@@ -78,6 +78,10 @@ class NeuronFamily:
         dimension = left.shape[1]
         return [_root_above(a * b) / dimension for a, b in zip(first, second, strict=True)]
 
+    def corners(self, signs: LevelMatrix) -> LevelMatrix:
+        """Signs times the largest level, int8 (m, d)."""
+        return signs * np.int8(self.largest)
+
     def normalised(self, products: FloatArray, left: LevelMatrix, right: LevelMatrix) -> FloatArray:
         """Neuron outputs (n, m) divided by their sizes, so that λ Σ|α| is the penalty."""
         if self.is_binary or (self.largest == 1 and not self.by_size):
