@@ -41,6 +41,8 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
     beta: float | Literal["auto"]
     neurons: int | None
     inputs: int | None
+    max_bytes: int | None
+    max_ops: int | None
     gap: float | None
     time_limit: float | None
     scaling: Scaling | Literal["auto"]
@@ -140,6 +142,8 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
                 beta=self.beta,
                 neurons=self.neurons,
                 inputs=self.inputs,
+                max_bytes=self.max_bytes,
+                max_ops=self.max_ops,
                 gap=self.gap,
                 time_limit=self.time_limit,
                 scaling=self.scaling,
@@ -168,10 +172,12 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
 
     Args:
         loss: "squared", "squared-hinge", "hinge" or "logistic".
-        mode: "certified" or "compact"; None is compact as soon as `neurons` is given.
+        mode: "certified" or "compact"; None is compact as soon as there is a budget.
         beta: price of Σ|α|, or "auto" for cross-validation.
         neurons: at most so many neurons.
         inputs: at most so many inputs (compact mode).
+        max_bytes: of weights and biases as deployed (compact mode).
+        max_ops: additions and multiply-accumulates of one inference (compact mode).
         gap: proven gap at which to stop (certified mode).
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
@@ -197,6 +203,8 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         beta: float | Literal["auto"] = "auto",
         neurons: int | None = None,
         inputs: int | None = None,
+        max_bytes: int | None = None,
+        max_ops: int | None = None,
         gap: float | None = None,
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
@@ -211,6 +219,8 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         self.beta = beta
         self.neurons = neurons
         self.inputs = inputs
+        self.max_bytes = max_bytes
+        self.max_ops = max_ops
         self.gap = gap
         self.time_limit = time_limit
         self.scaling = scaling
@@ -278,10 +288,12 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
 
     Args:
         loss: "squared".
-        mode: "certified" or "compact"; None is compact as soon as `neurons` is given.
+        mode: "certified" or "compact"; None is compact as soon as there is a budget.
         beta: price of Σ|α|, or "auto" for cross-validation.
         neurons: at most so many neurons.
         inputs: at most so many inputs (compact mode).
+        max_bytes: of weights and biases as deployed (compact mode).
+        max_ops: additions and multiply-accumulates of one inference (compact mode).
         gap: proven gap at which to stop (certified mode).
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
@@ -305,6 +317,8 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         beta: float | Literal["auto"] = "auto",
         neurons: int | None = None,
         inputs: int | None = None,
+        max_bytes: int | None = None,
+        max_ops: int | None = None,
         gap: float | None = None,
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
@@ -318,6 +332,8 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         self.beta = beta
         self.neurons = neurons
         self.inputs = inputs
+        self.max_bytes = max_bytes
+        self.max_ops = max_ops
         self.gap = gap
         self.time_limit = time_limit
         self.scaling = scaling

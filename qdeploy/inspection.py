@@ -20,9 +20,11 @@ from qdeploy.network import Accumulator, Layer, QuadraticLayer, QuantizedNetwork
 
 __all__ = [
     "CertificateSummary",
+    "Cost",
     "LayerDescription",
     "ModelDescription",
     "Operations",
+    "cost",
     "describe",
 ]
 
@@ -74,6 +76,26 @@ class Operations:
 
     additions: int
     multiply_accumulates: int
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.additions + self.multiply_accumulates
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs on any device; what budgets limit.
+
+    Attributes:
+        bytes: of weights and biases as deployed.
+        operations: additions and multiply-accumulates of one inference in its cheapest form.
+        form: that form.
+    """
+
+    bytes: int
+    operations: int
+    form: Form
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,18 @@ def describe(model: Model, path: str | Path | None = None) -> ModelDescription:
         certificate=None if model.certificate is None else _summary(model.certificate),
         provenance=dict(model.provenance),
     )
+
+
+def cost(network: QuantizedNetwork) -> Cost:
+    """Bytes and operations of a network by its definition alone."""
+    layers = [
+        _describe_layer(layer, widths)
+        for layer, widths in zip(network.layers, network.accumulators, strict=True)
+    ]
+    counts = _operations(network)
+    form = min(counts, key=lambda name: counts[name].total)
+    size = sum(layer.weight_bytes + layer.bias_bytes for layer in layers)
+    return Cost(size, counts[form].total, form)
 
 
 def _file_bytes(path: Path) -> int:

@@ -12,6 +12,7 @@ __all__ = [
     "INPUTS",
     "METER_INPUT",
     "NEURONS",
+    "OPERATIONS",
     "RATE",
     "READOUT_BITS",
     "SEED",
@@ -70,6 +71,7 @@ TEST_SIZE = Range(0, 1)
 BYTES = Range(1, whole=True)
 GAP = Range(0, 1)
 NEURONS = Range(1, whole=True)
+OPERATIONS = Range(1, whole=True)
 INPUTS = Range(1, whole=True)
 SEED = Range(0, 2**32, whole=True)
 TIME_LIMIT = Range(0, above=True)

@@ -21,9 +21,11 @@ from qdeploy.model import Classes, Model
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.ranges import (
     BETA,
+    BYTES,
     GAP,
     INPUTS,
     NEURONS,
+    OPERATIONS,
     READOUT_BITS,
     SEED,
     TEST_SIZE,
@@ -63,6 +65,8 @@ class Recipe(BaseModel):
     beta: Annotated[float | Literal["auto"], BeforeValidator(partial(auto_or, BETA))] = "auto"
     neurons: Annotated[int, BeforeValidator(NEURONS)] | None = None
     inputs: Annotated[int, BeforeValidator(INPUTS)] | None = None
+    max_bytes: Annotated[int, BeforeValidator(BYTES)] | None = None
+    max_ops: Annotated[int, BeforeValidator(OPERATIONS)] | None = None
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
@@ -136,6 +140,8 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         beta=recipe.beta,
         neurons=recipe.neurons,
         inputs=recipe.inputs,
+        max_bytes=recipe.max_bytes,
+        max_ops=recipe.max_ops,
         gap=recipe.gap,
         time_limit=recipe.time_limit,
         seed=recipe.seed,

@@ -19,9 +19,11 @@ from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
 from qdeploy.cli.terminal import Terminal, pairs, say
 from qdeploy.ranges import (
     BETA,
+    BYTES,
     GAP,
     INPUTS,
     NEURONS,
+    OPERATIONS,
     READOUT_BITS,
     SEED,
     TEST_SIZE,
@@ -30,6 +32,7 @@ from qdeploy.ranges import (
 )
 
 if TYPE_CHECKING:
+    from qdeploy.inspection import Cost
     from qdeploy.recipes import Trained
 
 __all__ = ["certify", "train"]
@@ -85,7 +88,8 @@ def train(
         Literal["certified", "compact"] | None,
         typer.Option(
             help="certified: any width, and a proof of how close it is to the best; compact: the "
-            "best that is found for a number of neurons. Compact when --neurons is given."
+            "best that is found within a budget. Compact when there is one: --neurons, "
+            "--max-bytes, --max-ops."
         ),
     ] = None,
     beta: Annotated[
@@ -111,6 +115,23 @@ def train(
             metavar="MAX",
             parser=checked(INPUTS),
             help="At most so many inputs, the most useful ones (compact mode).",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            parser=checked(BYTES),
+            help="At most so many bytes of weights and biases, as qdeploy inspect counts them; "
+            "held-out rows choose neurons and inputs.",
+        ),
+    ] = None,
+    max_ops: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            parser=checked(OPERATIONS),
+            help="At most so many additions and multiply-accumulates an inference.",
         ),
     ] = None,
     gap: Annotated[
@@ -164,13 +185,15 @@ def train(
 
     Prints the scores, the objective with its proven lower bound, and what would do better.
 
-    With --neurons it searches for the best network of that size instead, for small devices.
+    Within --neurons, --max-bytes or --max-ops it searches for the best network instead, for small
+    devices.
 
     [bold]Example[/bold]:  qdeploy train sklearn:breast_cancer -o cancer.onnx
     """
     from qdeploy import onnx
     from qdeploy.data import guess_task
     from qdeploy.files import check_writable
+    from qdeploy.inspection import cost
     from qdeploy.recipes import Recipe, c_name, read_class_weight, train_recipe
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
@@ -188,6 +211,8 @@ def train(
             "beta": beta,
             "neurons": neurons,
             "inputs": inputs,
+            "max_bytes": max_bytes,
+            "max_ops": max_ops,
             "gap": gap,
             "time_limit": time_limit,
             "scaling": scaling,
@@ -202,6 +227,8 @@ def train(
 
     reason = "as asked" if task else guess_task(trained.train.target)[1]
     certificate = trained.result.certificate
+    counted = cost(trained.model.network)
+    within = trained.result.within_size
     values = {
         "model": str(output),
         "task": trained.train.task,
@@ -213,15 +240,20 @@ def train(
         "bound": certificate.bound,
         "gap": certificate.gap,
         "method": certificate.method,
+        "within_size": None
+        if within is None
+        else {"loss": within.loss, "bound": within.bound, "gap": within.gap},
         "neurons": trained.model.network.layers[0].width,
         "inputs": trained.model.network.inputs,
         "train_score": trained.result.train_score,
         "test_score": trained.test_score,
         "bytes": output.stat().st_size,
+        "deployed_bytes": counted.bytes,
+        "operations": counted.operations,
         "seconds": trained.result.seconds,
         "advice": trained.result.advice,
     }
-    terminal.result(values, _summary(trained, reason, output))
+    terminal.result(values, _summary(trained, counted, reason, output))
 
 
 def certify(
@@ -253,6 +285,8 @@ def certify(
         "bound": check.bound,
         "gap": check.gap,
         "method": check.method,
+        "loss": check.loss,
+        "loss_bound": check.loss_bound,
         "reason": check.reason,
     }
     if not check.holds:
@@ -266,7 +300,7 @@ def certify(
     )
 
 
-def _summary(trained: "Trained", reason: str, output: Path) -> Table:
+def _summary(trained: "Trained", counted: "Cost", reason: str, output: Path) -> Table:
     """The result of training as a table of two columns."""
     result, certificate = trained.result, trained.result.certificate
     objective, bound = between_bounds(certificate.objective, certificate.bound)
@@ -285,12 +319,21 @@ def _summary(trained: "Trained", reason: str, output: Path) -> Table:
     ]
     network = trained.model.network
     width = str(network.layers[0].width)
+    if (within := result.within_size) is not None:
+        loss, least = between_bounds(within.loss, within.bound)
+        proof = f"{loss}, proven bound {least}: no network with no larger sum of |alpha| is below"
+        rows += [("loss alone", f"{proof} (gap {percent_gap(within.gap)})")]
     if result.mode == "compact":
         rows += [("not proven", "that no better network of this many neurons exists")]
         width += f", shared by {network.outputs} outputs" if network.outputs > 1 else ""
         width += f", on {network.inputs} inputs"
     rows += [
         ("neurons", width),
+        (
+            "cost",
+            f"{byte_count(counted.bytes)} of weights and biases, {counted.operations} "
+            f"operations as {counted.form.replace('_', ' ')}",
+        ),
         ("model", f"{output}, {byte_count(output.stat().st_size)}"),
         ("time", f"{at_most(result.seconds)} s"),
     ]

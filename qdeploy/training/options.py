@@ -9,7 +9,17 @@ from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
 from qdeploy.data.weighting import ClassWeight
 from qdeploy.errors import QDeployError
-from qdeploy.ranges import BETA, GAP, INPUTS, NEURONS, READOUT_BITS, TIME_LIMIT, auto_or
+from qdeploy.ranges import (
+    BETA,
+    BYTES,
+    GAP,
+    INPUTS,
+    NEURONS,
+    OPERATIONS,
+    READOUT_BITS,
+    TIME_LIMIT,
+    auto_or,
+)
 from qdeploy.training.losses import losses
 
 __all__ = ["Mode", "Options"]
@@ -39,6 +49,8 @@ class Options:
     seed: int
     jobs: int
     class_weight: ClassWeight | None = None
+    max_bytes: int | None = None
+    max_ops: int | None = None
 
     def __post_init__(self) -> None:
         if self.task not in losses[self.loss].tasks:
@@ -51,6 +63,8 @@ class Options:
             ("beta", partial(auto_or, BETA)),
             ("neurons", NEURONS),
             ("inputs", INPUTS),
+            ("max_bytes", BYTES),
+            ("max_ops", OPERATIONS),
             ("gap", GAP),
             ("time_limit", TIME_LIMIT),
             ("readout_bits", READOUT_BITS),
@@ -65,9 +79,14 @@ class Options:
                 raise QDeployError(f"{name} {error}") from None
         if self.mode not in (None, "certified", "compact"):
             raise QDeployError(f"mode must be 'certified' or 'compact', not {self.mode!r}")
-        if self.mode == "compact" and self.neurons is None:
+        if self.mode == "compact" and not self.has_budget:
             raise QDeployError(
-                "the compact mode trains a given number of neurons; say how many (--neurons)"
+                "the compact mode trains within a budget; give one (--neurons, --max-bytes or "
+                "--max-ops)"
+            )
+        if self.mode == "certified" and self.limits_cost:
+            raise QDeployError(
+                "bytes and operations are budgets of the compact mode; leave --mode certified out"
             )
         if self.chosen_mode == "compact" and self.gap is not None:
             raise QDeployError(
@@ -77,7 +96,8 @@ class Options:
 
         if self.chosen_mode == "certified" and self.inputs is not None:
             raise QDeployError(
-                "fewer inputs are chosen in the compact mode; say how many neurons (--neurons)"
+                "fewer inputs are chosen in the compact mode; give it a budget (--neurons, "
+                "--max-bytes or --max-ops)"
             )
 
     @property
@@ -85,7 +105,17 @@ class Options:
         """The mode asked for; by default compact as soon as there is a budget."""
         if self.mode is not None:
             return self.mode
-        return "certified" if self.neurons is None else "compact"
+        return "compact" if self.has_budget else "certified"
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether neurons, bytes or operations are limited."""
+        return self.neurons is not None or self.limits_cost
+
+    @property
+    def limits_cost(self) -> bool:
+        """Whether bytes or operations are limited."""
+        return self.max_bytes is not None or self.max_ops is not None
 
     def as_provenance(self) -> dict[str, Any]:
         """The options that a model remembers."""
@@ -104,4 +134,6 @@ class Options:
             "relaxation": self.relaxation,
             "seed": self.seed,
             **({} if weights is None else {"class_weight": weights}),
+            **({} if self.max_bytes is None else {"max_bytes": self.max_bytes}),
+            **({} if self.max_ops is None else {"max_ops": self.max_ops}),
         }

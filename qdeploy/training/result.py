@@ -14,6 +14,7 @@ from qdeploy.model import Model
 from qdeploy.network import QuantizedNetwork
 from qdeploy.training.options import Mode
 from qdeploy.training.selection import Selection
+from qdeploy.training.within_size import WithinSize
 
 __all__ = ["Fitted", "HistoryPoint", "TrainingResult", "merge_histories"]
 
@@ -70,6 +71,7 @@ class TrainingResult:
         seconds: training time.
         advice: what would be needed to do better, one sentence each.
         selection: the cross-validation behind β, or None where β was given.
+        within_size: what is proven of the loss alone, in the compact mode.
     """
 
     model: Model
@@ -79,6 +81,7 @@ class TrainingResult:
     seconds: float
     advice: tuple[str, ...]
     selection: Selection | None
+    within_size: WithinSize | None = None
 
     @property
     def network(self) -> QuantizedNetwork:

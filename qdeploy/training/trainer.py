@@ -16,11 +16,13 @@ from qdeploy.data.weighting import ClassWeight
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Head, Model, Numbers
 from qdeploy.progress import Progress, silent
+from qdeploy.training.budgets import train_within
 from qdeploy.training.certified import train_certified
 from qdeploy.training.compact import train_compact
 from qdeploy.training.losses import FloatArray, losses
 from qdeploy.training.options import Mode, Options
 from qdeploy.training.result import TrainingResult
+from qdeploy.training.within_size import within_size
 
 __all__ = ["TrainingResult", "encode", "train"]
 
@@ -35,6 +37,8 @@ def train(
     beta: float | Literal["auto"] = "auto",
     neurons: int | None = None,
     inputs: int | None = None,
+    max_bytes: int | None = None,
+    max_ops: int | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
     scaling: Scaling | Literal["auto"] = "auto",
@@ -56,12 +60,17 @@ def train(
         task: guessed from y when None.
         loss: "squared", or for classes "squared-hinge", "hinge" or "logistic".
         mode: "certified" (any width, a proof) or "compact" (the best of a given number of neurons
-            that all outputs share); by default compact as soon as `neurons` is given.
+            that all outputs share); by default compact as soon as `neurons`, `max_bytes` or
+            `max_ops` is given.
         beta: λ = beta·d is the price of Σ|α|; "auto" chooses it by cross-validation
             (in the compact mode, where it prices the proof and not the network, the one with the
             smallest gap).
         neurons: at most so many neurons; the certificate still speaks of any width.
         inputs: at most so many inputs, the most useful ones (compact mode).
+        max_bytes: weights and biases take at most so many bytes as deployed (compact mode); width
+            and inputs are chosen on held-out rows.
+        max_ops: one inference takes at most so many additions and multiply-accumulates in the
+            cheapest form of the network (compact mode).
         gap: stop once this gap is proven (certified mode).
         time_limit: seconds; what is best then is returned with the bound proven until then.
         scaling: "feature" or "tensor", see `InputQuantizer.fit`; "auto" lets cross-validation
@@ -96,11 +105,20 @@ def train(
         seed=seed,
         jobs=jobs,
         class_weight=class_weight,
+        max_bytes=max_bytes,
+        max_ops=max_ops,
     )
     dataset = with_class_weight(dataset, class_weight)
     head, targets = encode(dataset)
-    fit = train_compact if options.chosen_mode == "compact" else train_certified
-    fitted = fit(dataset, targets, losses[loss].weighted(dataset.weights), options, progress, began)
+    chosen = losses[loss].weighted(dataset.weights)
+    compact = train_within if options.limits_cost else train_compact
+    fit = compact if options.chosen_mode == "compact" else train_certified
+    fitted = fit(dataset, targets, chosen, options, progress, began)
+    within = None
+    if options.chosen_mode == "compact":
+        rows = fitted.quantizer.quantize(dataset.features)
+        proof, network = fitted.certificate, fitted.network
+        within = within_size(proof, network, fitted.scale, rows, targets, chosen)
     model = Model(
         name=name,
         network=fitted.network,
@@ -130,6 +148,7 @@ def train(
         seconds=time.monotonic() - began,
         advice=fitted.advice,
         selection=fitted.selection,
+        within_size=within,
     )
 
 

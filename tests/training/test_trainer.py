@@ -223,7 +223,7 @@ def test_provenance_is_json_and_names_the_options(trained):
         ({"readout_bits": 1}, "readout_bits must be a whole number from 2 up to"),
         ({"loss": "hinged"}, "unknown loss 'hinged'; choose one of"),
         ({"mode": "small"}, "mode must be 'certified' or 'compact', not 'small'"),
-        ({"mode": "compact"}, "say how many (--neurons)"),
+        ({"mode": "compact"}, "give one (--neurons, --max-bytes or --max-ops)"),
         ({"inputs": 3}, "fewer inputs are chosen in the compact mode"),
         ({"neurons": 3, "gap": 0.1}, "a target gap is for the certified mode"),
         ({"relaxation": "magic", "beta": 1.0}, "unknown relaxation 'magic'"),
