@@ -26,6 +26,7 @@ from qdeploy.checker.exact import (
 )
 from qdeploy.checker.losses import Targets, Weights
 from qdeploy.checker.rows import TrainingRows, training_rows
+from qdeploy.checker.shared_outputs import SharedClaims, price_shares, prove_shared_norm
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
@@ -127,6 +128,8 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
     lifted = np.hstack([data.inputs.astype(np.int64), ones])
     sizes = claims.weights.sizes(claims.quadratic, claims.constant)
     outputs = len(claims.outputs)
+    if claims.shared is not None:
+        return _prove_shared(claims, claims.shared, data, scores, lifted, progress)
     proven = []
     for k, output in enumerate(claims.outputs):
         stage = f"checking output {k + 1} of {outputs}"
@@ -150,6 +153,36 @@ def _prove_outputs(claims: Claims, data: TrainingRows, progress: Progress) -> li
         loss_bound = claims.loss.dual(targets, residual, data.weights, None, price)
         proven.append(_Proven(objective, bound, loss, loss_bound, norm, output.method))
     progress(ProgressEvent("checked", float(outputs), float(outputs)))
+    return proven
+
+
+def _prove_shared(
+    claims: Claims,
+    shared: SharedClaims,
+    data: TrainingRows,
+    scores: NDArray[np.object_],
+    lifted: NDArray[np.int64],
+    progress: Progress,
+) -> list[_Proven]:
+    """Outputs at one price λ Σ‖a_j‖: an output's objective is its loss and its share of the price.
+
+    The bounds add up although each output takes its own multiple of its residual: multiples below
+    the largest one only shorten (uᵀG_k v)_k. No bound is stated on the loss alone.
+    """
+    progress(ProgressEvent("checking the shared outputs", 0.0, 1.0))
+    grams = [_gram(lifted, o.residual, f"output {k}") for k, o in enumerate(claims.outputs, 1)]
+    norm = prove_shared_norm(shared, grams, min(output.norm for output in claims.outputs))
+    price = claims.penalty * claims.scale / claims.unit
+    proven = []
+    for k, share in enumerate(price_shares(claims.readout.weights)):
+        output, name = claims.outputs[k], f"output {k + 1}"
+        targets = Targets.of(data.targets[:, k])
+        if claims.loss.needs_signs and not targets.are_signs:
+            raise RefutationError(f"{name}: this loss is for classes, the targets are not ±1")
+        loss = claims.loss.value(scores[:, k], claims.scale, targets, data.weights)
+        bound = _dual_bound(claims, output, targets, data.weights, norm, name)
+        proven.append(_Proven(loss + price * share, bound, loss, Fraction(0), norm, "sdp"))
+    progress(ProgressEvent("checked", 1.0, 1.0))
     return proven
 
 
@@ -179,10 +212,7 @@ def _prove_norm(
     progress: Progress,
 ) -> int:
     """A proven N, no larger than the claimed one."""
-    try:
-        gram = residual_gram(lifted, output.residual)
-    except ValueError as error:
-        raise RefutationError(f"{name}: too many rows to be checked, {error}") from error
+    gram = _gram(lifted, output.residual, name)
     if claims.activation is None:
         return _prove_bilinear(output, gram, name, stage, progress)
     # The form is that of the activation only for a residual that sums to zero.
@@ -201,6 +231,14 @@ def _prove_norm(
             f"{name}: the two sides prove {largest}, above the norm bound {output.norm}"
         )
     return largest
+
+
+def _gram(lifted: NDArray[np.int64], residual: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """G of a residual, exactly."""
+    try:
+        return residual_gram(lifted, residual)
+    except ValueError as error:
+        raise RefutationError(f"{name}: too many rows to be checked, {error}") from error
 
 
 def _prove_bilinear(

@@ -19,6 +19,7 @@ from qdeploy.checker.alphabets import WeightClaims, check_equal, read_weights
 from qdeploy.checker.cutting_planes import TreeClaims, read_tree
 from qdeploy.checker.errors import RefutationError
 from qdeploy.checker.losses import LOSSES, ExactLoss
+from qdeploy.checker.shared_outputs import SharedClaims, read_shared
 from qdeploy.model import Model
 from qdeploy.network import QuadraticLayer, ReadoutLayer
 
@@ -84,6 +85,7 @@ class Claims:
         outputs: one for each output.
         activation: of neurons of one sum; None for products of two.
         weights: alphabet and penalty.
+        shared: proof of the norm of outputs that share their neurons; None where each has its own.
     """
 
     quadratic: QuadraticLayer
@@ -98,6 +100,7 @@ class Claims:
     outputs: tuple[OutputClaims, ...]
     activation: ActivationClaims | None
     weights: WeightClaims
+    shared: SharedClaims | None = None
 
     @property
     def unit(self) -> Fraction:
@@ -158,6 +161,13 @@ def read_claims(model: Model, certificate: object) -> Claims:
     if any(len(output.residual) != rows for output in outputs):
         raise RefutationError("the residuals of the outputs differ in length")
     method = loosest(output.method for output in outputs)
+    shared = None
+    if certificate.shared is not None:
+        shared, method = read_shared(certificate.shared, lifted, len(outputs)), "sdp"
+        if activation is not None or weights != WeightClaims("binary", by_size=False):
+            raise RefutationError("outputs share products of two sums, of weights +1 and -1, only")
+        if any(output.method != "enumeration" for output in outputs):
+            raise RefutationError("outputs that share their neurons have further proofs of a norm")
     if not isinstance(certificate.method, str) or certificate.method != method:
         raise RefutationError(
             f"the method is given as {_show(certificate.method)} but is {method!r}"
@@ -175,6 +185,7 @@ def read_claims(model: Model, certificate: object) -> Claims:
         outputs=outputs,
         activation=activation,
         weights=weights,
+        shared=shared,
     )
 
 

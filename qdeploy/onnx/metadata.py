@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
 from qdeploy.activation import LARGEST_LINEAR, Activation
-from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod, SideProof
+from qdeploy.certificate import Certificate, OutputCertificate, ProofMethod, SharedProof, SideProof
 from qdeploy.cut_proof import CutProof
 from qdeploy.data.dataset import Label
 from qdeploy.data.quantizer import InputQuantizer
@@ -116,6 +116,11 @@ class _ActivationRecord(_Record):
     unit: Annotated[float, Field(gt=0)]
 
 
+class _SharedRecord(_Record):
+    left: Packed
+    right: Packed
+
+
 class _OutputRecord(_Record):
     objective: float
     bound: float
@@ -138,6 +143,7 @@ class _CertificateRecord(_Record):
     samples: Annotated[int, Field(ge=1, le=2**31)]
     outputs: Annotated[tuple[_OutputRecord, ...], Field(min_length=1)]
     activation: _ActivationRecord | None = None
+    shared: _SharedRecord | None = None
     weights: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "binary"
     penalty_kind: Literal["count", "size"] = "count"
 
@@ -357,6 +363,7 @@ def _certificate_record(certificate: Certificate) -> _CertificateRecord:
             for proof in certificate.outputs
         ),
         **_activation_record(certificate.activation),
+        **_shared_record(certificate.shared),
         **_alphabet(certificate),
     )
 
@@ -389,6 +396,23 @@ def _alphabet(certificate: Certificate) -> dict[str, Any]:
     parts = {"weights": certificate.weights, "penalty_kind": certificate.penalty_kind}
     usual = {"weights": "binary", "penalty_kind": "count"}
     return {name: value for name, value in parts.items() if value != usual[name]}
+
+
+def _shared_record(shared: SharedProof | None) -> dict[str, Any]:
+    """Left out of the file where every output has its own proof."""
+    if shared is None:
+        return {}
+    right = pack(shared.right.ravel(), "<i8")
+    return {"shared": _SharedRecord(left=pack(shared.left, "<i8"), right=right)}
+
+
+def _read_shared(record: _SharedRecord | None, inputs: int, outputs: int) -> SharedProof | None:
+    if record is None:
+        return None
+    shape = (inputs, outputs, outputs)
+    right = unpack(record.right, "<i8", inputs * outputs**2, "shared.right").reshape(shape)
+    left = unpack(record.left, "<i8", inputs, "shared.left")
+    return SharedProof(left.astype(np.int64), right.astype(np.int64))
 
 
 def _side(side: SideProof) -> _SideRecord:
@@ -471,6 +495,7 @@ def _read_certificate(
     proofs = [part for proof in record.outputs for part in (proof, *(proof.sides or ()))]
     trees = sum(part.tree.array_bytes(weights) for part in proofs if part.tree)
     each = 4 * record.samples * len(record.outputs) + 8 * weights * len(proofs)
+    each += 8 * weights * (1 + len(record.outputs) ** 2) if record.shared else 0
     if each + trees > MAX_ARRAY_BYTES:
         raise QDeployError(
             f"the certificate claims {record.samples} training rows and proofs of {trees} bytes, "
@@ -499,6 +524,7 @@ def _read_certificate(
             for index, proof in enumerate(record.outputs)
         ),
         activation=activation,
+        shared=_read_shared(record.shared, weights, len(record.outputs)),
         weights=record.weights,
         penalty_kind=record.penalty_kind,
     )
