@@ -23,7 +23,7 @@ from qdeploy.data.sources import generic_names
 from qdeploy.data.weighting import ClassWeight, merge_rows
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model, Numbers
-from qdeploy.training.options import Mode
+from qdeploy.training.options import Mode, Outputs
 from qdeploy.training.trainer import train
 
 __all__ = ["EstimatorError", "QuantizedClassifier", "QuantizedRegressor"]
@@ -48,6 +48,7 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
     scaling: Scaling | Literal["auto"]
     readout_bits: int
     relaxation: str
+    outputs: Outputs
     random_state: Any
     n_jobs: int | None
     model_: Model
@@ -149,6 +150,7 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
                 scaling=self.scaling,
                 readout_bits=self.readout_bits,
                 relaxation=self.relaxation,
+                outputs=self.outputs,
                 seed=int(state) if whole else int(check_random_state(state).randint(2**31)),
                 jobs=1 if self.n_jobs is None else self.n_jobs,
                 class_weight=class_weight,
@@ -183,6 +185,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        outputs: "separate" or "shared" neurons of several outputs (certified mode).
         class_weight: weight of each class, or "balanced".
         random_state: a seed; a generator or None draws one.
         n_jobs: processes, as joblib counts them; None is one.
@@ -210,6 +213,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        outputs: Outputs = "separate",
         class_weight: ClassWeight | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -226,6 +230,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.outputs = outputs
         self.class_weight = class_weight
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -299,6 +304,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        outputs: "separate" or "shared" neurons of several outputs (certified mode).
         random_state: a seed; a generator or None draws one.
         n_jobs: processes, as joblib counts them; None is one.
 
@@ -324,6 +330,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        outputs: Outputs = "separate",
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -339,6 +346,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.outputs = outputs
         self.random_state = random_state
         self.n_jobs = n_jobs
 

@@ -73,6 +73,7 @@ class Recipe(BaseModel):
     readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
     sample_weight: str | None = None
     class_weight: Literal["balanced"] | dict[str, float] | None = None
+    outputs: Literal["separate", "shared"] | None = None
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.
@@ -148,6 +149,7 @@ def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> T
         scaling=recipe.scaling,
         readout_bits=recipe.readout_bits,
         class_weight=recipe.class_weight,
+        outputs=recipe.outputs or "separate",
         name=name,
         progress=progress,
     )

@@ -156,6 +156,13 @@ def train(
             "auto chooses by cross-validation."
         ),
     ] = "auto",
+    outputs: Annotated[
+        Literal["separate", "shared"] | None,
+        typer.Option(
+            help="separate: each class against the rest, by itself; shared: neurons that all "
+            "outputs read, at one price (certified mode). Separate when not given."
+        ),
+    ] = None,
     readout_bits: Annotated[
         int,
         typer.Option(
@@ -216,6 +223,7 @@ def train(
             "gap": gap,
             "time_limit": time_limit,
             "scaling": scaling,
+            "outputs": outputs,
             "readout_bits": readout_bits,
             "sample_weight": sample_weight,
             "class_weight": None if class_weight is None else read_class_weight(class_weight),

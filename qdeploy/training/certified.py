@@ -12,6 +12,8 @@ from qdeploy.data.quantizer import Scaling
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import advice_for
 from qdeploy.training.assembly import build_network, drop_silent, features_of, gather, merge
+from qdeploy.training.group import train_group
+from qdeploy.training.group_selection import select_group_beta
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.output import Effort, TrainedOutput, train_output
@@ -45,9 +47,15 @@ def train_certified(
         began: `time.monotonic()` when training as a whole began.
     """
     seed, jobs, neurons = options.seed, options.jobs, options.neurons
-    prepared = _prepare(dataset, targets, loss, options.beta, options.scaling, seed, jobs, progress)
+    together = options.outputs == "shared" and targets.shape[1] > 1
+    prepared = _prepare(
+        dataset, targets, loss, options.beta, options.scaling, seed, jobs, progress, together
+    )
     quantizer, inputs, selection, beta = prepared
     integers = lift(inputs)
+    if together:
+        trained = train_group(integers, targets, loss, beta, options, progress, began)
+        return trained.fitted(quantizer, selection)
     penalty = beta * integers.shape[1]
     problems = [TrainingProblem(integers, column, penalty, loss) for column in targets.T]
     limit = options.time_limit
@@ -87,6 +95,7 @@ def _prepare(
     seed: int,
     jobs: int,
     progress: Progress,
+    together: bool,
 ) -> tuple[InputQuantizer, NDArray[np.int8], Selection | None, float]:
     """Quantiser, quantised inputs, the cross-validation if there was one, and β."""
 
@@ -102,7 +111,8 @@ def _prepare(
     found = []
     for how in ways:
         quantizer, inputs = quantized(how)
-        selection = select_beta(
+        select = select_group_beta if together else select_beta
+        selection = select(
             lift(inputs), targets, loss, dataset.task, seed=seed, jobs=jobs, progress=progress
         )
         found.append((quantizer, inputs, selection, selection.beta))

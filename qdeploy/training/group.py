@@ -6,12 +6,12 @@ readout solved for all outputs at once, and one certificate for their sum.
 
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.certificate import Certificate
+from qdeploy.data import InputQuantizer
 from qdeploy.errors import QDeployError
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
@@ -22,8 +22,10 @@ from qdeploy.training.group_proof import GroupDual, group_certificate, prove_gro
 from qdeploy.training.group_readout import group_readout
 from qdeploy.training.group_residual import relaxed_residual
 from qdeploy.training.losses import FloatArray, Loss
+from qdeploy.training.options import Options
 from qdeploy.training.polish import SharedNeurons
-from qdeploy.training.result import HistoryPoint
+from qdeploy.training.result import Fitted, HistoryPoint
+from qdeploy.training.selection import Selection
 from qdeploy.training.threads import single_threaded
 
 __all__ = ["LARGEST", "GroupTrained", "train_group"]
@@ -54,17 +56,25 @@ class GroupTrained:
     history: tuple[HistoryPoint, ...]
     advice: tuple[str, ...]
 
+    def fitted(self, quantizer: InputQuantizer, selection: Selection | None) -> Fitted:
+        """What a mode of training gives, with what was chosen before."""
+        return Fitted(
+            quantizer=quantizer,
+            network=self.network,
+            scale=self.scale,
+            certificate=self.certificate,
+            history=self.history,
+            advice=self.advice,
+            selection=selection,
+        )
+
 
 def train_group(
     integers: NDArray[np.int16],
     targets: FloatArray,
     loss: Loss,
     beta: float,
-    *,
-    neurons: int | None,
-    bits: int | Literal["auto"],
-    seconds: float,
-    seed: int,
+    options: Options,
     progress: Progress,
     began: float,
 ) -> GroupTrained:
@@ -75,10 +85,7 @@ def train_group(
         targets: float64 (n, K).
         loss: the loss, without kinks.
         beta: λ = beta · d.
-        neurons: at most so many neurons, or None.
-        bits: width of the integer readout, or "auto".
-        seconds: time that is left, or infinity.
-        seed: of all random choices.
+        options: of `train`; neurons, readout bits, time limit and seed count here.
         progress: told of the stages.
         began: `time.monotonic()` when training as a whole began.
 
@@ -98,21 +105,21 @@ def train_group(
         )
     problem = GroupProblem.of(integers, targets, beta * dimension, loss)
     with single_threaded():
-        return _train(problem, beta, neurons, bits, seconds, seed, progress, began)
+        return _train(problem, beta, options, progress, began)
 
 
 def _train(
     problem: GroupProblem,
     beta: float,
-    neurons: int | None,
-    bits: int | Literal["auto"],
-    seconds: float,
-    seed: int,
+    options: Options,
     progress: Progress,
     began: float,
 ) -> GroupTrained:
-    generator = np.random.default_rng([seed, 0])
+    neurons = options.neurons
+    generator = np.random.default_rng([options.seed, 0])
     started = time.monotonic()
+    limit = np.inf if options.time_limit is None else options.time_limit
+    seconds = max(limit - (started - began), 0.0)
     columns = GroupColumns(problem, generator)
     history: list[HistoryPoint] = []
 
@@ -151,7 +158,7 @@ def _train(
         shared = merge(_reduce(problem, shared, neurons))
     progress(ProgressEvent("integer readout", 0, None))
     features = problem.first.features(shared.left, shared.right)
-    readout = group_readout(problem, features, shared.weights, bits)
+    readout = group_readout(problem, features, shared.weights, options.readout_bits)
     shared, readout = drop_silent(shared, readout)
     network = build_network(shared, readout)
     certificate = group_certificate(problem, dual, network, readout, beta)

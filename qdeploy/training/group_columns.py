@@ -200,7 +200,7 @@ class GroupColumns:
 
     def _forget_unused(self) -> None:
         """Drop neurons with a zero readout, except the newest."""
-        used = self.solution.weights.any(axis=1)
+        used = (self.solution.weights != 0).any(axis=1)
         used[-self._per_round :] = True
         self._left, self._right = self._left[used], self._right[used]
         self._features = self._features[:, used]

@@ -22,9 +22,10 @@ from qdeploy.ranges import (
 )
 from qdeploy.training.losses import losses
 
-__all__ = ["Mode", "Options"]
+__all__ = ["Mode", "Options", "Outputs"]
 
 Mode = Literal["certified", "compact"]
+Outputs = Literal["separate", "shared"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Options:
     seed: int
     jobs: int
     class_weight: ClassWeight | None = None
+    outputs: Outputs = "separate"
     max_bytes: int | None = None
     max_ops: int | None = None
 
@@ -100,6 +102,14 @@ class Options:
                 "--max-bytes or --max-ops)"
             )
 
+        if self.outputs not in ("separate", "shared"):
+            raise QDeployError(f"outputs must be 'separate' or 'shared', not {self.outputs!r}")
+        if self.outputs == "shared" and (self.chosen_mode == "compact" or self.gap is not None):
+            raise QDeployError(
+                "shared outputs are for the certified mode (--mode certified) without a target gap; "
+                "the compact mode shares its neurons anyway"
+            )
+
     @property
     def chosen_mode(self) -> Mode:
         """The mode asked for; by default compact as soon as there is a budget."""
@@ -134,6 +144,7 @@ class Options:
             "relaxation": self.relaxation,
             "seed": self.seed,
             **({} if weights is None else {"class_weight": weights}),
+            **({} if self.outputs == "separate" else {"outputs": self.outputs}),
             **({} if self.max_bytes is None else {"max_bytes": self.max_bytes}),
             **({} if self.max_ops is None else {"max_ops": self.max_ops}),
         }

@@ -20,7 +20,7 @@ from qdeploy.training.budgets import train_within
 from qdeploy.training.certified import train_certified
 from qdeploy.training.compact import train_compact
 from qdeploy.training.losses import FloatArray, losses
-from qdeploy.training.options import Mode, Options
+from qdeploy.training.options import Mode, Options, Outputs
 from qdeploy.training.result import TrainingResult
 from qdeploy.training.within_size import within_size
 
@@ -50,6 +50,7 @@ def train(
     feature_names: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight | None = None,
+    outputs: Outputs = "separate",
     progress: Progress = silent,
 ) -> TrainingResult:
     """Train a ±1 network and prove how far it is from the best one of any width.
@@ -83,6 +84,8 @@ def train(
         feature_names: D names, for arrays.
         sample_weight: weights (n,) of the rows, for arrays: a row of weight w counts as w rows.
         class_weight: weight of each class, or "balanced" for the same total weight of all.
+        outputs: of the certified mode: "separate" prices Σ|α| of every output by itself, "shared"
+            the length ‖a_j‖₂ of each neuron's readouts, so that outputs share neurons.
         progress: told of the stages.
 
     Raises:
@@ -107,6 +110,7 @@ def train(
         class_weight=class_weight,
         max_bytes=max_bytes,
         max_ops=max_ops,
+        outputs=outputs,
     )
     dataset = with_class_weight(dataset, class_weight)
     head, targets = encode(dataset)
