@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
+from qdeploy.activation import Activation
+from qdeploy.conversions import Polynomial, polynomial_layers
 from qdeploy.network import QuadraticLayer, QuantizedNetwork, ReadoutLayer
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.output import TrainedOutput
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import CONSTANT, TrainingProblem
 from qdeploy.training.readout import IntegerReadout
-from qdeploy.training.rounding import canonicalize
+from qdeploy.training.rounding import Neurons, canonicalize
 
 __all__ = ["build_network", "drop_silent", "features_of", "gather", "merge"]
 
@@ -43,12 +45,16 @@ def gather(outputs: list[TrainedOutput]) -> SharedNeurons:
     return SharedNeurons(left, right, weights.reshape(len(left), len(outputs)))
 
 
-def merge(neurons: SharedNeurons) -> SharedNeurons:
+def merge(neurons: SharedNeurons, activation: Activation | None = None) -> SharedNeurons:
     """Each neuron once, in canonical form, and only those that some output reads.
 
-    One idle neuron stands in where none is left: a layer cannot be empty.
+    One idle neuron stands in where none is left: a layer cannot be empty. With an activation,
+    neurons are of one sum, and their signs matter.
     """
-    canonical = canonicalize(neurons.left, neurons.right)
+    if activation is None:
+        canonical = canonicalize(neurons.left, neurons.right)
+    else:
+        canonical = Neurons(neurons.left, neurons.right, np.ones(len(neurons.left), dtype=np.int8))
     pairs = np.hstack([canonical.left, canonical.right])
     unique, index = np.unique(pairs, axis=0, return_inverse=True)
     weights = np.zeros((len(unique), neurons.weights.shape[1]), dtype=neurons.weights.dtype)
@@ -75,14 +81,19 @@ def drop_silent(
     )
 
 
-def build_network(shared: SharedNeurons, readout: IntegerReadout) -> QuantizedNetwork:
+def build_network(
+    shared: SharedNeurons, readout: IntegerReadout, activation: Activation | None = None
+) -> QuantizedNetwork:
     """The integer network: the constant input becomes the neurons' biases."""
+    layer = ReadoutLayer(weights=readout.weights.astype(np.int32), bias=readout.intercepts)
+    if activation is not None:
+        weights, biases = shared.left[:, :-1], CONSTANT * shared.left[:, -1].astype(np.int32)
+        polynomial = Polynomial(activation.square, activation.linear)
+        return QuantizedNetwork(polynomial_layers(weights, biases, polynomial, layer))
     quadratic = QuadraticLayer(
         left=shared.left[:, :-1],
         right=shared.right[:, :-1],
         left_bias=CONSTANT * shared.left[:, -1].astype(np.int32),
         right_bias=CONSTANT * shared.right[:, -1].astype(np.int32),
     )
-    return QuantizedNetwork(
-        [quadratic, ReadoutLayer(weights=readout.weights.astype(np.int32), bias=readout.intercepts)]
-    )
+    return QuantizedNetwork([quadratic, layer])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +63,28 @@ class ColumnGeneration:
     ) -> None:
         dimension = problem.dimension
         self._problem = problem
-        self._oracle = oracle_for(problem.family, dimension, generator, starts)
+        self._oracle = oracle_for(problem.family, dimension, generator, starts, problem.activation)
         self._per_round = per_round
         self._left = np.empty((0, dimension), dtype=np.int8)
         self._right = np.empty((0, dimension), dtype=np.int8)
         self._features = problem.features(self._left, self._right)
         self._known: set[bytes] = set()
         self._solution = solve_master(problem, self._features)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the problem and the features, which `attach` brings back."""
+        state = self.__dict__.copy()
+        del state["_problem"]
+        features = state.pop("_features")
+        state["_by_column"] = features.flags.f_contiguous and not features.flags.c_contiguous
+        return state
+
+    def attach(self, problem: TrainingProblem) -> None:
+        """After unpickling: the problem again, and the features, to the bit and in their layout."""
+        by_column = self.__dict__.pop("_by_column")
+        self._problem = problem
+        features = problem.features(self._left, self._right)
+        self._features = np.asarray(features, order="F" if by_column else "C")
 
     def set_problem(self, problem: TrainingProblem) -> None:
         """Go on with another penalty on the same data; the pool is the warm start."""
@@ -129,6 +145,8 @@ class ColumnGeneration:
         deadline: float = np.inf,
         target: Callable[[float, float], bool] | None = None,
         tolerance: float = CONVERGED,
+        first: int = 0,
+        kept: Callable[[int], None] | None = None,
     ) -> bool:
         """Price and re-solve until the oracle finds nothing.
 
@@ -138,12 +156,14 @@ class ColumnGeneration:
             tolerance: share of the objective that more neurons could still take off, at the end.
             target: stops the loop early; called with the objective and with the bound that would
                 hold if the oracle were exact (an estimate, for stopping only).
+            first: rounds that an earlier process did.
+            kept: called with the number of rounds done whenever the next one begins.
 
         Returns:
             Whether the oracle found nothing more that matters.
         """
         penalty = self._problem.penalty
-        for number in range(rounds):
+        for number in range(first, rounds):
             self.solve(1e-7)
             residual = self.residual
             matrix = self._problem.matrix(residual)
@@ -165,5 +185,7 @@ class ColumnGeneration:
                 return done
             if number % 5 == 4:
                 self.forget_unused(keep_last=self._per_round)
+            if kept is not None:
+                kept(number + 1)
         self.solve()
         return False

@@ -3,11 +3,13 @@
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.bounds import SignMatrix, TimeLimitReached, norm_bounds
+from qdeploy.training.checkpoint import Slot
 from qdeploy.training.columns import VIOLATION, ColumnGeneration, Neurons
 from qdeploy.training.level_oracle import best_levels
 from qdeploy.training.losses import FloatArray
@@ -41,6 +43,21 @@ LARGE_WIDTH = 1000
 """A large problem ends at so many neurons in use, which then take most of time and memory."""
 LARGEST_CUT = 160
 """Up to this dimension cutting planes take seconds to minutes an output."""
+
+Stage = Literal["start", "columns", "proof"]
+"""What comes next."""
+STATE = (
+    "_generator",
+    "_columns",
+    "_kept",
+    "_objectives",
+    "_dual",
+    "_history",
+    "_stage",
+    "_rounds",
+    "_converged",
+)
+"""What a checkpoint keeps of the training of an output."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ def train_output(
     seed: list[int],
     progress: Progress = silent,
     began: float | None = None,
+    slot: Slot | None = None,
 ) -> TrainedOutput:
     """Train one output as far as `effort` allows.
 
@@ -102,9 +120,20 @@ def train_output(
         seed: entropy for the random choices.
         progress: told of the stages.
         began: `time.monotonic()` when training as a whole began, for the history.
+        slot: where the state is kept after each step, and taken up from.
     """
+    slot = Slot() if slot is None else slot
+    found = slot.load()
+    if isinstance(found, TrainedOutput):
+        return found
     with single_threaded():
-        return _Training(problem, effort, seed, progress, began).run()
+        training = _Training(problem, effort, seed, progress, began, slot)
+        if found is not None:
+            training.take_up(found)
+        output = training.run()
+    if not output.interrupted:
+        slot.save(output)
+    return output
 
 
 class _Training:
@@ -117,6 +146,7 @@ class _Training:
         seed: list[int],
         progress: Progress,
         began: float | None,
+        slot: Slot,
     ) -> None:
         now = time.monotonic()
         self._problem = problem
@@ -124,11 +154,15 @@ class _Training:
         self._generator = np.random.default_rng(seed)
         self._progress = progress
         self._began = now if began is None else began
-        self._deadline = now + effort.seconds
+        self._slot = slot
+        self._started = now
+        self._stage: Stage = "start"
+        self._rounds = 0
+        self._converged = False
         self._columns = ColumnGeneration(problem, self._generator)
         # What an interruption leaves: never what is half done.
         self._kept = self._columns.neurons
-        self._exact = exact_bound(problem.dimension)
+        self._exact = exact_bound(problem.form_size)
         self._objectives: list[float] = []
         self._dual: DualPoint | None = None
         self._history: list[HistoryPoint] = []
@@ -140,7 +174,8 @@ class _Training:
         """
         complete = interrupted = False
         try:
-            self._note()
+            if self._stage == "start":
+                self._note()
             complete = self._run_by_size() if self._problem.family.by_size else self._run()
         except KeyboardInterrupt:
             interrupted = True
@@ -152,22 +187,31 @@ class _Training:
 
     def _run(self) -> bool:
         """Whether no neuron is left that would help."""
-        self._relax()
+        if self._stage == "start":
+            if self._problem.activation is None:
+                self._relax()
+            self._remember("columns")
         complete = False
         while not complete:
-            converged = self._columns.run(ROUNDS, self._deadline, self._promising)
-            self._note()
+            converged = self._generate()
             proven = self._prove()
             if self._good_enough() or self._expired() or self._slow() or proven is None:
                 break
             violated = self._violated(proven)
             complete = converged and not violated
+            self._remember("columns")
         self._columns.solve()
         self._note()
         return complete
 
     def _run_by_size(self) -> bool:
         """Under the size penalty: the optimum over real weights, for its bound; then columns."""
+        if self._stage == "start":
+            self._relax_by_size()
+            self._remember("columns")
+        return self._generate()
+
+    def _relax_by_size(self) -> None:
         problem = self._problem
         self._tell("optimum over real weights")
         deadline = time.monotonic() + self._effort.seconds / 2
@@ -177,9 +221,39 @@ class _Training:
         self._columns.add(*distinct(left, left)[:2])
         self._columns.solve(1e-7)
         self._note()
-        complete = self._columns.run(ROUNDS, self._deadline, self._promising)
-        self._note()
-        return complete
+
+    def _generate(self) -> bool:
+        """Column generation from where it is; whether it found nothing more that matters."""
+        if self._stage == "columns":
+            self._converged = self._columns.run(
+                ROUNDS,
+                self._deadline,
+                self._promising,
+                first=self._rounds,
+                kept=lambda rounds: self._remember("columns", rounds),
+            )
+            self._note()
+            self._remember("proof")
+        return self._converged
+
+    def _remember(self, stage: Stage, rounds: int = 0) -> None:
+        """Keep the state, from which `take_up` gives the same bits."""
+        self._stage, self._rounds = stage, rounds
+        if self._slot.path is not None:
+            state = {name: getattr(self, name) for name in STATE}
+            self._slot.save({**state, "elapsed": time.monotonic() - self._started})
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a state that was kept; its time counts."""
+        for name in STATE:
+            setattr(self, name, state[name])
+        self._columns.attach(self._problem)
+        self._started -= state["elapsed"]
+        self._began -= state["elapsed"]
+
+    @property
+    def _deadline(self) -> float:
+        return self._started + self._effort.seconds
 
     def _relax(self) -> None:
         problem = self._problem
@@ -248,6 +322,8 @@ class _Training:
 
     def _tightened(self, remaining: float) -> FloatArray | None:
         """A residual that cutting planes prove more of than of the present one."""
+        if self._problem.activation is not None:
+            return None
         return tightened_residual(
             self._problem,
             self._columns.residual,
@@ -283,13 +359,16 @@ class _Training:
         problem = self._problem
         matrix = problem.matrix(self._columns.residual)
         left = proven.candidates
-        right = signs(left.astype(np.float64) @ matrix)
-        left, right, _ = distinct(left, right)
+        if problem.activation is None:
+            left, right, _ = distinct(left, signs(left.astype(np.float64) @ matrix))
+        else:
+            right = left
         values = np.abs(np.einsum("kd,kd->k", left @ matrix, right.astype(np.float64)))
         if values.max() <= problem.penalty * (1 + EXACT_SHARE):
             return False
         useful = values > problem.penalty * (1 + VIOLATION)
-        return bool(self._add_corners(left[useful], right[useful]))
+        inputs = slice(problem.dimension)
+        return bool(self._add_corners(left[useful, inputs], right[useful, inputs]))
 
     def _add_corners(self, left: SignMatrix, right: SignMatrix) -> int:
         """Add signs, at the largest level where there are several; returns how many were new."""

@@ -5,6 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.activation import Activation
+from qdeploy.training.form_oracle import FormOracle
 from qdeploy.training.level_oracle import LevelOracle
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.neurons import LevelMatrix, NeuronFamily
@@ -30,7 +32,11 @@ class Oracle(Protocol):
 
 
 def oracle_for(
-    family: NeuronFamily, dimension: int, generator: np.random.Generator, starts: int = 192
+    family: NeuronFamily,
+    dimension: int,
+    generator: np.random.Generator,
+    starts: int = 192,
+    activation: Activation | None = None,
 ) -> Oracle:
     """The oracle of a family.
 
@@ -39,11 +45,35 @@ def oracle_for(
         dimension: d.
         generator: source of randomness.
         starts: patterns tried a call.
+        activation: of neurons of one sum, or None.
     """
+    if activation is not None:
+        size = activation.form_size(dimension)
+        return _OneSum(FormOracle(size, generator, starts), dimension)
     if family.by_size:
         return LevelOracle(family.levels, generator, starts)
     oracle = NormOracle(dimension, generator, starts)
     return oracle if family.largest == 1 else _Corners(oracle, family)
+
+
+class _OneSum:
+    """Neurons of one sum: signs of a quadratic form, whose last one stands for its linear part."""
+
+    def __init__(self, oracle: FormOracle, dimension: int) -> None:
+        self._oracle = oracle
+        self._dimension = dimension
+
+    def price(
+        self, matrix: FloatArray, patterns: NDArray[np.int8] | None = None, effort: int = 1
+    ) -> Columns:
+        """See `Oracle.price`; right is left."""
+        dimension = self._dimension
+        if patterns is not None:
+            ones = np.ones((len(patterns), len(matrix) - dimension), dtype=np.int8)
+            patterns = np.hstack([patterns, ones])
+        found, values = self._oracle.price(matrix, patterns, effort)
+        left = found[:, :dimension]
+        return Columns(left, left, np.abs(values))
 
 
 class _Corners:

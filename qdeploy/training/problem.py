@@ -12,12 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.activation import Activation
 from qdeploy.data.quantizer import INPUT_STEP
 from qdeploy.errors import QDeployError
 from qdeploy.training.blocks import is_large, row_blocks
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.neurons import NeuronFamily
 from qdeploy.training.neurons.binary import BINARY
+from qdeploy.training.polynomial import activated, integer_form, real_form
 
 __all__ = ["CONSTANT", "TrainingProblem", "lift"]
 
@@ -42,6 +44,7 @@ class TrainingProblem:
         loss: the loss.
         step: value of one integer input step, a power of two.
         family: what u and v may be, and what a neuron costs.
+        activation: of neurons of one sum, for which v is u; None for products of two sums.
     """
 
     integers: NDArray[np.int16]
@@ -50,6 +53,7 @@ class TrainingProblem:
     loss: Loss
     step: float = INPUT_STEP
     family: NeuronFamily = BINARY
+    activation: Activation | None = None
 
     @property
     def samples(self) -> int:
@@ -60,6 +64,22 @@ class TrainingProblem:
     def dimension(self) -> int:
         """Number of inputs d, the constant one included."""
         return self.integers.shape[1]
+
+    @property
+    def unit(self) -> float:
+        """Value of one unit of an integer neuron's output."""
+        return self.step**2 if self.activation is None else self.activation.unit
+
+    @property
+    def norm_unit(self) -> float:
+        """Value of one unit of a norm bound of `integer_matrix`."""
+        return self.step**2 if self.activation is None else self.activation.unit / 2
+
+    @property
+    def form_size(self) -> int:
+        """Rows of `matrix`: d, and one more for an activation with a linear part."""
+        dimension = self.dimension
+        return dimension if self.activation is None else self.activation.form_size(dimension)
 
     @cached_property
     def inputs(self) -> FloatArray:
@@ -79,8 +99,11 @@ class TrainingProblem:
     def features(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> FloatArray:
         """Neuron outputs (x̂ᵀu_j)(x̂ᵀv_j) / s_j, float64 (n, m), for weight matrices (m, d).
 
-        Exact; those of a large problem are rounded to float32.
+        Exact; those of a large problem are rounded to float32. With an activation, its values.
         """
+        if self.activation is not None:
+            sums = (self.inputs @ left.T.astype(np.float64)) / self.step
+            return activated(sums, self.activation)
         if self.is_large:
             return self.family.normalised(self._single_features(left, right), left, right)
         inputs = self.inputs
@@ -99,7 +122,13 @@ class TrainingProblem:
         return result  # type: ignore[return-value]  # narrower, and taken as it is
 
     def matrix(self, residual: FloatArray) -> FloatArray:
-        """G(r) = x̂ᵀ diag(r) x̂, float64 (d, d), symmetric."""
+        """G(r) = x̂ᵀ diag(r) x̂, float64 (d, d), symmetric; with an activation its form (D, D)."""
+        gram = self._gram(residual)
+        if self.activation is None:
+            return gram
+        return real_form(gram, residual @ self.inputs, self.activation, self.step)
+
+    def _gram(self, residual: FloatArray) -> FloatArray:
         if self.is_large:
             factors = residual.astype(np.float32)
             total = np.zeros((self.dimension, self.dimension))
@@ -114,14 +143,20 @@ class TrainingProblem:
     def integer_matrix(self, residual: NDArray[np.int32]) -> NDArray[np.int64]:
         """G(r) for integer inputs and residual, int64 (d, d), exact.
 
+        With an activation twice its form, int64 (D, D), for a residual that sums to zero.
+
         Every partial sum is an integer of at most 2⁷·2⁷·Σ|r| in magnitude, which floating point
         holds exactly below 2⁵³; the sum is checked.
         """
         bound = int(np.abs(self.integers).max()) ** 2 * int(np.abs(residual.astype(np.int64)).sum())
         if bound >= 2**53:
             raise QDeployError("the integer residual is too large for exact sums; scale it down")
-        exact = np.zeros((self.dimension, self.dimension))
+        exact, edge = np.zeros((self.dimension, self.dimension)), np.zeros(self.dimension)
         for block in row_blocks(self.samples):
             rows = self.integers[block].astype(np.float64)
-            exact += rows.T @ (residual[block].astype(np.float64)[:, None] * rows)
-        return exact.astype(np.int64)
+            weights = residual[block].astype(np.float64)
+            exact += rows.T @ (weights[:, None] * rows)
+            edge += weights @ rows
+        if self.activation is None:
+            return exact.astype(np.int64)
+        return integer_form(exact.astype(np.int64), edge.astype(np.int64), self.activation)

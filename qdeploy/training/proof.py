@@ -15,13 +15,15 @@ from qdeploy.certificate import (
     Certificate,
     OutputCertificate,
     ProofMethod,
+    SideProof,
     dataset_digest,
     loosest,
 )
 from qdeploy.cut_proof import CutProof
 from qdeploy.network import QuadraticLayer, QuantizedNetwork
 from qdeploy.progress import Progress, silent
-from qdeploy.training.bounds import SignMatrix, norm_bounds
+from qdeploy.training.bounds import NormProof, SignMatrix, norm_bounds
+from qdeploy.training.form_proof import FormProof, prove_form
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import CONSTANT, TrainingProblem
 from qdeploy.training.readout import IntegerReadout
@@ -41,6 +43,7 @@ class DualPoint:
         method: how N was proven.
         candidates: u of neurons that nearly attain the norm, int8 (k, d).
         tree: proof of N where it is by cutting planes.
+        sides: proofs of N where neurons are of one sum; the candidates are then q = (u, 1).
     """
 
     value: Fraction
@@ -50,6 +53,7 @@ class DualPoint:
     method: ProofMethod
     candidates: SignMatrix
     tree: CutProof | None = None
+    sides: tuple[SideProof, SideProof] | None = None
 
 
 def prove_dual(
@@ -76,23 +80,25 @@ def prove_dual(
     """
     integers = problem.loss.round_residual(residual, problem.targets)
     matrix = problem.integer_matrix(integers)
-    proof = norm_bounds[method].prove(
-        matrix,
-        progress=progress,
-        time_limit=time_limit,
-        enough=_norm_for(problem, integers, wanted),
-    )
-    step = Fraction(problem.step)
+    enough = _norm_for(problem, integers, wanted)
+    proof: NormProof | FormProof
+    if problem.activation is None:
+        proof = norm_bounds[method].prove(
+            matrix, progress=progress, time_limit=time_limit, enough=enough
+        )
+    else:
+        proof = prove_form(matrix, method, progress=progress, time_limit=time_limit, enough=enough)
     # With N = 0 every step is feasible; the dual is then bounded by its own maximiser.
-    reach = Fraction(problem.penalty) / (max(proof.norm_bound, 1) * step * step)
+    reach = Fraction(problem.penalty) / (max(proof.norm_bound, 1) * Fraction(problem.norm_unit))
     return DualPoint(
         value=max(problem.loss.exact_dual(integers, problem.targets, reach), Fraction(0)),
         residual=integers,
         norm_bound=proof.norm_bound,
-        multipliers=proof.multipliers,
+        multipliers=proof.multipliers if isinstance(proof, NormProof) else None,
         method=proof.method,
         candidates=proof.candidates,
-        tree=proof.tree,
+        tree=proof.tree if isinstance(proof, NormProof) else None,
+        sides=proof.sides if isinstance(proof, FormProof) else None,
     )
 
 
@@ -111,7 +117,7 @@ def _norm_for(problem: TrainingProblem, residual: NDArray[np.int32], wanted: flo
         middle = (low + high) / 2
         enough = problem.loss.dual_value(middle * direction, problem.targets) >= wanted
         low, high = (low, middle) if enough else (middle, high)
-    return int(problem.penalty / (high * problem.step**2))
+    return int(problem.penalty / (high * problem.norm_unit))
 
 
 def exact_objective(
@@ -126,7 +132,7 @@ def exact_objective(
     Args:
         problem: the problem.
         scores: integer scores, (n,).
-        readout: integer readout weights A, (m,); α = scale·A / step².
+        readout: integer readout weights A, (m,); α = scale·A / unit.
         scale: real value of one unit of a score.
         sizes: what each |α| is multiplied with in the penalty, (m,); ones by default.
     """
@@ -136,9 +142,8 @@ def exact_objective(
         size = Fraction(sum(counts))
     else:
         size = sum((a * s for a, s in zip(counts, sizes, strict=True)), Fraction(0))
-    step = Fraction(problem.step)
     value = problem.loss.exact_value(scores, unit, problem.targets)
-    return value + Fraction(problem.penalty) * unit * size / (step * step)
+    return value + Fraction(problem.penalty) * unit * size / Fraction(problem.unit)
 
 
 def certificate_of(dual: DualPoint, objective: Fraction) -> OutputCertificate:
@@ -150,6 +155,7 @@ def certificate_of(dual: DualPoint, objective: Fraction) -> OutputCertificate:
         residual=dual.residual,
         multipliers=dual.multipliers,
         tree=dual.tree,
+        sides=dual.sides,
     )
 
 
@@ -171,8 +177,8 @@ def certificate_for(
     """
     inputs = problems[0].integers[:, :-1].astype(np.int8)
     scores = network.forward(inputs).astype(np.int64)
-    family = problems[0].family
-    sizes = family.exact_sizes(*lifted_weights(network))
+    family, activation = problems[0].family, problems[0].activation
+    sizes = None if activation else family.exact_sizes(*lifted_weights(network))
     return Certificate(
         method=loosest(dual.method for dual in duals),
         loss=problems[0].loss.name,
@@ -190,6 +196,7 @@ def certificate_for(
             )
             for k, (problem, dual) in enumerate(zip(problems, duals, strict=True))
         ),
+        activation=activation,
         weights=family.name,
         penalty_kind=family.penalty,
     )
