@@ -104,7 +104,7 @@ class _TreeRecord(_Record):
 
 
 class _SideRecord(_Record):
-    shift: Annotated[int, Field(ge=0, le=EXACT_IN_JSON)]
+    shift: Annotated[str, Field(pattern=r"^[0-9]{1,400}$")]
     largest: Annotated[str, Field(pattern=r"^-?[0-9]{1,400}$")]
     multipliers: Packed | None
     tree: _TreeRecord | None = None
@@ -417,7 +417,7 @@ def _read_shared(record: _SharedRecord | None, inputs: int, outputs: int) -> Sha
 
 def _side(side: SideProof) -> _SideRecord:
     return _SideRecord(
-        shift=int(side.shift),
+        shift=str(int(side.shift)),
         largest=str(int(side.largest)),
         multipliers=None if side.multipliers is None else pack(side.multipliers, "<i8"),
         **({} if side.tree is None else {"tree": _tree_record(side.tree)}),
@@ -426,7 +426,7 @@ def _side(side: SideProof) -> _SideRecord:
 
 def _read_side(record: _SideRecord, inputs: int, name: str) -> SideProof:
     return SideProof(
-        shift=record.shift,
+        shift=int(record.shift),
         largest=int(record.largest),
         multipliers=_read_multipliers(record.multipliers, inputs, name),
         tree=_read_tree(record.tree, inputs, f"{name}.tree"),

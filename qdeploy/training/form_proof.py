@@ -113,5 +113,5 @@ def _form_proof(proofs: list[NormProof], shifts: list[int], size: int) -> FormPr
 
 
 def _last_fixed(found: SignMatrix) -> SignMatrix:
-    """q or -q, which has the same value: the one whose last sign is +1."""
+    """Of q and -q, which have the same value, the one whose last sign is +1."""
     return found * found[:, -1:]
