@@ -63,7 +63,7 @@ class ColumnGeneration:
     ) -> None:
         dimension = problem.dimension
         self._problem = problem
-        self._oracle = oracle_for(problem.family, dimension, generator, starts, problem.activation)
+        self._oracle = oracle_for(problem.family, dimension, generator, starts)
         self._per_round = per_round
         self._left = np.empty((0, dimension), dtype=np.int8)
         self._right = np.empty((0, dimension), dtype=np.int8)

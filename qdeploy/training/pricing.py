@@ -5,7 +5,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.activation import Activation
 from qdeploy.training.form_oracle import FormOracle
 from qdeploy.training.level_oracle import LevelOracle
 from qdeploy.training.losses import FloatArray
@@ -32,11 +31,7 @@ class Oracle(Protocol):
 
 
 def oracle_for(
-    family: NeuronFamily,
-    dimension: int,
-    generator: np.random.Generator,
-    starts: int = 192,
-    activation: Activation | None = None,
+    family: NeuronFamily, dimension: int, generator: np.random.Generator, starts: int = 192
 ) -> Oracle:
     """The oracle of a family.
 
@@ -45,10 +40,9 @@ def oracle_for(
         dimension: d.
         generator: source of randomness.
         starts: patterns tried a call.
-        activation: of neurons of one sum, or None.
     """
-    if activation is not None:
-        size = activation.form_size(dimension)
+    if family.activation is not None:
+        size = family.activation.form_size(dimension)
         return _OneSum(FormOracle(size, generator, starts), dimension)
     if family.by_size:
         return LevelOracle(family.levels, generator, starts)

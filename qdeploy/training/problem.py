@@ -44,7 +44,6 @@ class TrainingProblem:
         loss: the loss.
         step: value of one integer input step, a power of two.
         family: what u and v may be, and what a neuron costs.
-        activation: of neurons of one sum, for which v is u; None for products of two sums.
     """
 
     integers: NDArray[np.int16]
@@ -53,7 +52,6 @@ class TrainingProblem:
     loss: Loss
     step: float = INPUT_STEP
     family: NeuronFamily = BINARY
-    activation: Activation | None = None
 
     @property
     def samples(self) -> int:
@@ -64,6 +62,11 @@ class TrainingProblem:
     def dimension(self) -> int:
         """Number of inputs d, the constant one included."""
         return self.integers.shape[1]
+
+    @property
+    def activation(self) -> Activation | None:
+        """Of neurons of one sum, for which v is u; None for products of two sums."""
+        return self.family.activation
 
     @property
     def unit(self) -> float:

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.activation import Activation
 from qdeploy.errors import QDeployError
 from qdeploy.registry import Registry
 
@@ -31,19 +32,21 @@ ROOT_BITS = 64
 
 @dataclass(frozen=True)
 class NeuronFamily:
-    """Products of two sums whose weights come from one alphabet.
+    """Products of two sums, or an activation of one, whose weights come from one alphabet.
 
     Attributes:
         name: what users call the alphabet.
         levels: the weights, ascending, symmetric about 0.
         bits: width in which one weight is stored.
         penalty: what Σ|α| is weighted with.
+        activation: of neurons of one sum, with weights ±1; None for products of two sums.
     """
 
     name: str
     levels: tuple[int, ...]
     bits: int
     penalty: PenaltyKind = "count"
+    activation: Activation | None = None
 
     @property
     def largest(self) -> int:
