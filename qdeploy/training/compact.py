@@ -5,9 +5,8 @@ any width at the penalty β·d (docs/training.md).
 """
 
 import math
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -24,37 +23,30 @@ from qdeploy.training.input_selection import select_inputs
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.penalised import prove_any_width, telling_penalty
-from qdeploy.training.plan import Plan, plan_search
+from qdeploy.training.plan import EFFORT, Plan, plan_search
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.proof import certificate_for
 from qdeploy.training.readout import IntegerReadout, integer_readout
 from qdeploy.training.result import Fitted
 from qdeploy.training.search import Candidate, Choice, Rows, Start, refine
-from qdeploy.training.selection import fold_numbers, largest_beta, prediction_errors
+from qdeploy.training.selection import fold_numbers, prediction_errors
 from qdeploy.training.threads import single_threaded
+from qdeploy.training.timed import Pace, Way, search_in_time
 
 __all__ = ["train_compact"]
 
 RIDGES = (1e-3, 1e-2, 5e-2, 2e-1)
 CHOICES = tuple(Choice(scaled, ridge) for scaled in (False, True) for ridge in RIDGES)
 UNTRIED = Choice(scaled=True, ridge=1e-2)
-"""What is chosen when no time was left to try anything on held-out rows."""
+"""What is chosen where there are too few rows to hold any out."""
 RATES = (0.2, 0.05)
-BETA_SHARE = 1e-2
-"""β of the certified start as a share of the one above which the zero network is optimal."""
-CHOOSING, SEARCHING = 0.4, 0.85
-"""Shares of a time limit after which choosing and searching end; the rest is for the proof."""
+SEARCHING = 0.8
+"""Share of a time limit after which searching ends; the rest is for the proof."""
+SELECTING = 0.6
+"""The same where the inputs are then to be chosen."""
 PEAKS = (1.0, 0.85, 0.7)
 """Shares of the largest readout weight that the largest integer may stand for."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """The rows under one way of scaling, with the β of its certified start."""
-
-    rows: Rows
-    beta: float
 
 
 def train_compact(
@@ -78,10 +70,10 @@ def train_compact(
     assert options.neurons is not None
     limit = math.inf if options.time_limit is None else options.time_limit
     ways = _ways(dataset, targets, loss, options)
-    plan = plan_search(len(targets), ways[0].rows.dimension, options.neurons, len(CHOICES))
-    search = _Search(dataset, options, plan, progress)
-    way, choice = search.choose(ways, began + CHOOSING * limit)
-    best, complete = search.best(way, choice, began + SEARCHING * limit)
+    if options.time_limit is None:
+        best, complete = _planned(dataset, ways, options, progress)
+    else:
+        best, complete = _hurried(dataset, ways, options, progress, began)
     progress(ProgressEvent("integer readout", 0, None))
     quantizer = best.quantizer.rescaled(best.scales[:-1])
     integers = lift(quantizer.quantize(dataset.features))
@@ -106,24 +98,56 @@ def train_compact(
     )
 
 
-def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -> list[_Way]:
+def _planned(
+    dataset: Dataset, ways: Sequence[Way], options: Options, progress: Progress
+) -> tuple[Candidate, bool]:
+    """The search whose extent is told by sizes alone."""
+    rows = ways[0].rows
+    assert options.neurons is not None
+    plan = plan_search(len(rows.targets), rows.dimension, options.neurons, len(CHOICES))
+    search = _Search(dataset, options, plan, progress)
+    way, choice = search.choose(ways)
+    return search.best(way, choice)
+
+
+def _hurried(
+    dataset: Dataset, ways: Sequence[Way], options: Options, progress: Progress, began: float
+) -> tuple[Candidate, bool]:
+    """The search against the clock, the proof's share of the limit left free."""
+    assert options.neurons is not None
+    assert options.time_limit is not None
+    share = SEARCHING if options.inputs is None else SELECTING
+    pace = Pace(began + share * options.time_limit)
+    best, complete = search_in_time(
+        ways, dataset.task, options.neurons, options.seed, pace, progress
+    )
+    if options.inputs is not None:
+        way = next(way for way in ways if way.rows.quantizer is best.quantizer)
+        deadline = began + SEARCHING * options.time_limit
+        seed = (options.seed, 3)
+        best = select_inputs(way.rows, best, options.inputs, EFFORT, seed, deadline)
+    return best, complete
+
+
+def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -> list[Way]:
     scalings: tuple[Scaling, ...] = (
         ("feature", "tensor") if options.scaling == "auto" else (options.scaling,)
     )
-    ways = []
-    for scaling in scalings:
-        quantizer = InputQuantizer.fit(
-            dataset.features, dataset.feature_names, scaling, dataset.weights
+    return [
+        Way(
+            Rows(
+                dataset.features,
+                InputQuantizer.fit(
+                    dataset.features, dataset.feature_names, scaling, dataset.weights
+                ),
+                targets,
+                loss,
+            ),
+            options.beta,
+            options.seed,
         )
-        rows = Rows(dataset.features, quantizer, targets, loss)
-        beta = options.beta
-        if beta == "auto":
-            generator = np.random.default_rng(options.seed)
-            integers = rows.integers(np.ones(rows.dimension))
-            with single_threaded():
-                beta = BETA_SHARE * largest_beta(integers, targets, loss, generator)
-        ways.append(_Way(rows, beta))
-    return ways
+        for scaling in scalings
+    ]
 
 
 class _Search:
@@ -134,7 +158,7 @@ class _Search:
         self._task, self._width = dataset.task, options.neurons
         self._options, self._plan, self._progress = options, plan, progress
 
-    def choose(self, ways: Sequence[_Way], deadline: float) -> tuple[_Way, Choice]:
+    def choose(self, ways: Sequence[Way]) -> tuple[Way, Choice]:
         """The way of scaling and the choice with the fewest errors on held-out rows."""
         targets = ways[0].rows.targets
         generator = np.random.default_rng(self._options.seed)
@@ -148,19 +172,16 @@ class _Search:
         if len(targets) < 2 * (folds.max() + 1):
             tasks = []
         running = self._parallel(
-            joblib.delayed(_held_out)(
-                way.rows, folds != fold, start, self._width, self._plan, deadline
-            )
+            joblib.delayed(_held_out)(way.rows, folds != fold, start, self._width, self._plan)
             for _, way, fold, start in tasks
         )
         errors = np.zeros((len(ways), len(CHOICES)))
         for done, ((number, _, fold, _), found) in enumerate(
             zip(tasks, running, strict=True), start=1
         ):
-            if found is not None:
-                wrong = prediction_errors(found, targets[folds == fold], self._task)
-                part = ways[number].rows.loss.part(folds == fold)
-                errors[number] += part.times(wrong.T).sum(axis=0)
+            wrong = prediction_errors(found, targets[folds == fold], self._task)
+            part = ways[number].rows.loss.part(folds == fold)
+            errors[number] += part.times(wrong.T).sum(axis=0)
             stage = "choosing input scales and ridge on held-out rows"
             self._progress(ProgressEvent(stage, done, len(tasks)))
         if not errors.any():
@@ -170,7 +191,7 @@ class _Search:
         number, position = divmod(place, len(CHOICES))
         return ways[number], CHOICES[position]
 
-    def best(self, way: _Way, choice: Choice, deadline: float) -> tuple[Candidate, bool]:
+    def best(self, way: Way, choice: Choice) -> tuple[Candidate, bool]:
         """The candidate with the lowest training objective, and whether all starts were tried.
 
         An interruption (Ctrl-C) ends the search with the best so far, if there is one.
@@ -178,7 +199,7 @@ class _Search:
         starts = self._starts(way, self._plan.starts, 0)
         running = self._parallel(
             joblib.delayed(_refined)(
-                way.rows, start, self._width, self._options.inputs, choice, self._plan, deadline
+                way.rows, start, self._width, self._options.inputs, choice, self._plan
             )
             for start in starts
         )
@@ -199,9 +220,9 @@ class _Search:
             if best is None:
                 raise
         assert best is not None
-        return best, done == len(starts) and time.monotonic() < deadline
+        return best, done == len(starts)
 
-    def _starts(self, way: _Way, count: int, stream: int) -> list[Start]:
+    def _starts(self, way: Way, count: int, stream: int) -> list[Start]:
         """The certified start and `count` of straight-through training."""
         seed = self._options.seed
         trained = [
@@ -227,12 +248,11 @@ def _refined(
     inputs: int | None,
     choice: Choice,
     plan: Plan,
-    deadline: float,
 ) -> Candidate:
-    (found,) = refine(rows, start, width, [choice], plan.effort, deadline)
+    (found,) = refine(rows, start, width, [choice], plan.effort)
     if inputs is None:
         return found
-    return select_inputs(rows, found, inputs, plan.effort, start.seed, deadline)
+    return select_inputs(rows, found, inputs, plan.effort, start.seed)
 
 
 def _held_out(
@@ -241,14 +261,9 @@ def _held_out(
     start: Start,
     width: int,
     plan: Plan,
-    deadline: float,
-) -> FloatArray | None:
-    """Predictions of every choice for the held-out rows, (p, n_held_out, K); None when late."""
-    if time.monotonic() > deadline:
-        return None
-    found = refine(rows.part(training), start, width, CHOICES, plan.effort, deadline)
-    if time.monotonic() > deadline:
-        return None
+) -> FloatArray:
+    """Predictions of every choice for the held-out rows, (p, n_held_out, K)."""
+    found = refine(rows.part(training), start, width, CHOICES, plan.effort)
     rest = rows.part(~training)
     return np.stack([candidate.predict(rest) for candidate in found])
 

@@ -83,9 +83,16 @@ class Rows:
 
     def unscaled(self, ridge: float) -> SharedProblem:
         """The problem on inputs that are neither scaled nor rounded, for learning scales."""
+        return self._problem(self._steps(), ridge)
+
+    def steps(self) -> NDArray[np.float32]:
+        """Inputs in integer steps, neither scaled nor rounded, float32 (n, d)."""
+        return self._steps().astype(np.float32)
+
+    def _steps(self) -> FloatArray:
         kept = self.features[:, self.quantizer.kept] - self.quantizer.offset.astype(np.float64)
         steps = kept / self.quantizer.scale.astype(np.float64)
-        return self._problem(np.hstack([steps, np.full((len(steps), 1), float(CONSTANT))]), ridge)
+        return np.hstack([steps, np.full((len(steps), 1), float(CONSTANT))])
 
     def _problem(self, steps: FloatArray, ridge: float) -> SharedProblem:
         inputs = steps * (INPUT_STEP / np.sqrt(self.dimension))
@@ -190,24 +197,26 @@ def scale_in_turn(
     effort: Effort,
     generator: np.random.Generator,
     deadline: float,
+    ridge: float = FIRST_RIDGE,
 ) -> tuple[FloatArray, Polished]:
     """Scales and polish in turn, as long as they help.
 
     Args:
         rows: the training rows.
         scales: of the inputs, (d,), the constant one last.
-        found: neurons polished at `FIRST_RIDGE` under these scales.
+        found: neurons polished at this ridge under these scales.
         effort: how many rounds, and how thorough the polish.
         generator: source of randomness.
         deadline: `time.monotonic()` at which to stop.
+        ridge: while scales are learned.
     """
-    free = rows.unscaled(FIRST_RIDGE)
+    free = rows.unscaled(ridge)
     for _ in range(effort.rounds):
         if time.monotonic() > deadline:
             break
         response = found.readout.response
         learned = learn_scales(free, found.left, found.right, response, scales, deadline=deadline)
-        problem = rows.problem(learned, FIRST_RIDGE)
+        problem = rows.problem(learned, ridge)
         trial = polish_flips(
             problem, found.left, found.right, generator, sweeps=effort.sweeps, deadline=deadline
         )

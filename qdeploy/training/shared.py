@@ -95,8 +95,8 @@ class SharedReadout:
 
 
 def inverse_gram(centred: FloatArray, ridge: float) -> FloatArray:
-    """(ΦᵀΦ + ρ)⁻¹, float64 (m, m), of centred features (n, m)."""
-    gram: FloatArray = centred.T @ centred
+    """(ΦᵀΦ + ρ)⁻¹, float64 (m, m), of centred features (n, m) of either precision."""
+    gram: FloatArray = (centred.T @ centred).astype(np.float64)
     gram[np.diag_indices_from(gram)] += ridge
     inverse = np.linalg.inv(gram)
     symmetric: FloatArray = (inverse + inverse.T) / 2
