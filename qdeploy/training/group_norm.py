@@ -25,6 +25,8 @@ TOLERANCE = 1e-8
 NULL = 1e-9
 """Outputs' directions in which G is below this share of the largest are left out (one-hot targets
 leave residuals that sum to zero over the outputs)."""
+BARRIER = 1e-6
+"""μ in units of ‖S‖_F: small against what a bound loses by it, large against rounding."""
 SHIFTS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
 """Shares of the mean added to z and Z, of which the best bound decides; cheap for a flat row."""
 LIFTS = (2e-6, 1e-5, 1e-4, 1e-3)
@@ -127,8 +129,7 @@ def _ascend(
         inverse = np.where(roots > 1e-10 * roots.max(), 1 / np.maximum(roots, tiny), 0.0)
         polar = np.matmul((vectors * inverse[:, None, :]) @ vectors.transpose(0, 2, 1), turned)
         stretch = (vectors * roots[:, None, :]) @ vectors.transpose(0, 2, 1)
-        weight = np.einsum("ikr,ilr->kl", pull, polar)
-        weight /= max(float(np.linalg.norm(weight)), tiny)
+        weight = _weight(np.einsum("ikr,ilr->kl", pull, polar))
         second = np.matmul(weight, polar)
         image = np.matmul(matrices, second.transpose(1, 0, 2)).sum(axis=0)
         left = np.linalg.norm(image, axis=1)
@@ -137,8 +138,25 @@ def _ascend(
         if value - before <= tolerance * value:
             break
         before = value
-    back = np.linalg.pinv(weight)
+    back = np.linalg.inv(weight)
     return first, second, left, np.matmul(np.matmul(back.T, stretch), back)
+
+
+def _weight(pull: FloatArray) -> FloatArray:
+    """W that maximises ⟨W, S⟩ + μ log det W at ‖W‖_F = 1, for S = Σ_i P_iO_iᵀ.
+
+    Where few directions of the outputs attain the norm, S is singular; the multipliers of the
+    others would be undetermined without the barrier.
+    """
+    outer, sizes, inner = np.linalg.svd(pull)
+    # σ = (s + √(s² + 4τμ))/2τ, and Σσ² = 1 at a τ a little above ‖s‖.
+    top = max(float(np.linalg.norm(sizes)), np.finfo(np.float64).tiny)
+    barrier = BARRIER * top
+    for _ in range(4):
+        stretched = (sizes + np.sqrt(sizes**2 + 4 * barrier * top)) / 2
+        top = float(np.linalg.norm(stretched))
+    weight: FloatArray = (outer * (stretched / top)) @ inner
+    return weight
 
 
 def _feasible(
