@@ -119,40 +119,52 @@ class Trained:
         return scores if self.test_score is None else {**scores, "test": self.test_score}
 
 
-def train_recipe(recipe: Recipe, *, name: str, progress: Progress = silent) -> Trained:
+def train_recipe(
+    recipe: Recipe,
+    *,
+    name: str,
+    checkpoint: Path | None = None,
+    cluster: str | None = None,
+    progress: Progress = silent,
+) -> Trained:
     """Read, split, train and score.
 
     Args:
         recipe: data and options.
         name: name of the model, a valid C name.
+        checkpoint: folder of what is kept of finished steps, see `train`.
+        cluster: address of the Dask scheduler whose workers train, or None for this machine.
         progress: told about the stages.
 
     Raises:
-        QDeployError: the data or the options are unusable.
+        QDeployError: the data or the options are unusable, or no scheduler answers.
     """
     progress(ProgressEvent("reading the data", 0))
+    from qdeploy.training.cluster import on_cluster
     from qdeploy.training.trainer import train
 
     rows, held_out = recipe.read()
-    result = train(
-        rows,
-        loss=recipe.loss,
-        mode=recipe.mode,
-        beta=recipe.beta,
-        neurons=recipe.neurons,
-        inputs=recipe.inputs,
-        max_bytes=recipe.max_bytes,
-        max_ops=recipe.max_ops,
-        gap=recipe.gap,
-        time_limit=recipe.time_limit,
-        seed=recipe.seed,
-        scaling=recipe.scaling,
-        readout_bits=recipe.readout_bits,
-        class_weight=recipe.class_weight,
-        outputs=recipe.outputs or "separate",
-        name=name,
-        progress=progress,
-    )
+    with on_cluster(cluster):
+        result = train(
+            rows,
+            loss=recipe.loss,
+            mode=recipe.mode,
+            beta=recipe.beta,
+            neurons=recipe.neurons,
+            inputs=recipe.inputs,
+            max_bytes=recipe.max_bytes,
+            max_ops=recipe.max_ops,
+            gap=recipe.gap,
+            time_limit=recipe.time_limit,
+            seed=recipe.seed,
+            scaling=recipe.scaling,
+            readout_bits=recipe.readout_bits,
+            class_weight=recipe.class_weight,
+            outputs=recipe.outputs or "separate",
+            name=name,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
     origin = {**recipe.model_dump(exclude_none=True), "data": rows.source, "task": rows.task}
     if held_out is not None and recipe.test_data is not None:
         origin.update(test_data=held_out.source, test_size=0.0)

@@ -184,6 +184,21 @@ def train(
             help='balanced gives every class the same weight; a JSON file says, {"yes": 2}.',
         ),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep finished steps here; the same command goes on after a kill (certified "
+            "mode). Removed once the model is written.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.5:8786.",
+        ),
+    ] = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -197,7 +212,6 @@ def train(
 
     [bold]Example[/bold]:  qdeploy train sklearn:breast_cancer -o cancer.onnx
     """
-    from qdeploy import onnx
     from qdeploy.data import guess_task
     from qdeploy.files import check_writable
     from qdeploy.inspection import cost
@@ -230,8 +244,14 @@ def train(
         }
     )
     with terminal.progress() as progress, termination_interrupts():
-        trained = train_recipe(recipe, name=c_name(output.stem), progress=progress)
-    onnx.save(trained.model, output, overwrite=force)
+        trained = train_recipe(
+            recipe,
+            name=c_name(output.stem),
+            checkpoint=checkpoint,
+            cluster=cluster,
+            progress=progress,
+        )
+    trained.result.save(output, overwrite=force)
 
     reason = "as asked" if task else guess_task(trained.train.target)[1]
     certificate = trained.result.certificate

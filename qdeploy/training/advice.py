@@ -56,6 +56,11 @@ def advice_for(
         sentences.append(
             f"rounding the readout to integers costs {cost:.1%}; more readout bits would regain it"
         )
+    if selection is not None and selection.rows is not None:
+        sentences.append(
+            f"beta was chosen on a sample of {selection.rows} rows, the price of a neuron against "
+            "the mean loss of a row as there; a smaller one, given by hand, may predict better"
+        )
     if selection is not None and selection.beta <= selection.betas[-1]:
         sentences.append(
             "cross-validation chose the smallest beta of its path; a smaller one, given by hand, "

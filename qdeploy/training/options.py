@@ -1,12 +1,14 @@
 """The options of training, their ranges, and what they may be together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
+from qdeploy.activation import integer_activation, read_activation
 from qdeploy.data.dataset import Task
-from qdeploy.data.quantizer import Scaling
+from qdeploy.data.quantizer import INPUT_STEP, Scaling
 from qdeploy.data.weighting import ClassWeight
 from qdeploy.errors import QDeployError
 from qdeploy.ranges import (
@@ -21,6 +23,7 @@ from qdeploy.ranges import (
     auto_or,
 )
 from qdeploy.training.losses import losses
+from qdeploy.training.neurons import NeuronFamily, family_of
 
 __all__ = ["Mode", "Options", "Outputs"]
 
@@ -53,6 +56,10 @@ class Options:
     outputs: Outputs = "separate"
     max_bytes: int | None = None
     max_ops: int | None = None
+    weights: str = "binary"
+    penalty: str = "count"
+    checkpoint: Path | None = None
+    activation: str = "bilinear"
 
     def __post_init__(self) -> None:
         if self.task not in losses[self.loss].tasks:
@@ -70,6 +77,7 @@ class Options:
             ("gap", GAP),
             ("time_limit", TIME_LIMIT),
             ("readout_bits", READOUT_BITS),
+            ("activation", read_activation),
         ]
         for name, check in checks:
             value = getattr(self, name)
@@ -79,6 +87,21 @@ class Options:
                 check(value)
             except ValueError as error:
                 raise QDeployError(f"{name} {error}") from None
+        if self.chosen_mode == "compact" and not self.family.is_binary:
+            raise QDeployError(
+                f"the compact mode trains binary weights only, not {self.weights}; "
+                "choose the certified mode (--mode certified), which takes --neurons as well"
+            )
+        if self.family.activation is not None and (
+            self.chosen_mode == "compact"
+            or self.neurons is not None
+            or self.outputs == "shared"
+            or not self.family.is_binary
+        ):
+            raise QDeployError(
+                f"the activation {self.activation} is for the certified mode with binary weights, "
+                "separate outputs and no budget; with those options leave --activation out"
+            )
         if self.mode not in (None, "certified", "compact"):
             raise QDeployError(f"mode must be 'certified' or 'compact', not {self.mode!r}")
         if self.mode == "compact" and not self.has_budget:
@@ -110,12 +133,29 @@ class Options:
                 "the compact mode shares its neurons anyway"
             )
 
+        if self.checkpoint is not None and (
+            self.chosen_mode == "compact" or self.outputs == "shared"
+        ):
+            raise QDeployError(
+                "a checkpoint is kept in the certified mode with separate outputs; elsewhere leave "
+                "it out"
+            )
+
     @property
     def chosen_mode(self) -> Mode:
         """The mode asked for; by default compact as soon as there is a budget."""
         if self.mode is not None:
             return self.mode
         return "compact" if self.has_budget else "certified"
+
+    @property
+    def family(self) -> NeuronFamily:
+        """Weights of the neurons, what they cost, and their activation on integers."""
+        family = family_of(self.weights, self.penalty)
+        coefficients = read_activation(self.activation)
+        if coefficients is None:
+            return family
+        return replace(family, activation=integer_activation(coefficients, INPUT_STEP))
 
     @property
     def has_budget(self) -> bool:
@@ -126,6 +166,12 @@ class Options:
     def limits_cost(self) -> bool:
         """Whether bytes or operations are limited."""
         return self.max_bytes is not None or self.max_ops is not None
+
+    def as_identity(self) -> dict[str, Any]:
+        """The options that two runs must share for one to go on where the other ended."""
+        known = self.as_provenance()
+        del known["time_limit"]
+        return {"task": self.task, "beta": self.beta, **known}
 
     def as_provenance(self) -> dict[str, Any]:
         """The options that a model remembers."""
@@ -144,6 +190,9 @@ class Options:
             "relaxation": self.relaxation,
             "seed": self.seed,
             **({} if weights is None else {"class_weight": weights}),
+            **({} if self.weights == "binary" else {"weights": self.weights}),
+            **({} if self.penalty == "count" else {"penalty": self.penalty}),
+            **({} if self.activation == "bilinear" else {"activation": self.activation}),
             **({} if self.outputs == "separate" else {"outputs": self.outputs}),
             **({} if self.max_bytes is None else {"max_bytes": self.max_bytes}),
             **({} if self.max_ops is None else {"max_ops": self.max_ops}),

@@ -12,6 +12,7 @@ from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
 from qdeploy.model import Model
 from qdeploy.network import QuantizedNetwork
+from qdeploy.training.checkpoint import Checkpoint
 from qdeploy.training.options import Mode
 from qdeploy.training.selection import Selection
 from qdeploy.training.within_size import WithinSize
@@ -48,6 +49,7 @@ class Fitted:
         history: objective and bound over time, earliest first.
         advice: what would be needed to do better, one sentence each.
         selection: the cross-validation behind β, or None.
+        interrupted: training was ended before it was done.
     """
 
     quantizer: InputQuantizer
@@ -57,6 +59,7 @@ class Fitted:
     history: tuple[HistoryPoint, ...]
     advice: tuple[str, ...]
     selection: Selection | None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,7 @@ class TrainingResult:
         advice: what would be needed to do better, one sentence each.
         selection: the cross-validation behind β, or None where β was given.
         within_size: what is proven of the loss alone, in the compact mode.
+        checkpoint: folder of steps that are kept until the model is saved.
     """
 
     model: Model
@@ -82,6 +86,7 @@ class TrainingResult:
     advice: tuple[str, ...]
     selection: Selection | None
     within_size: WithinSize | None = None
+    checkpoint: Path | None = None
 
     @property
     def network(self) -> QuantizedNetwork:
@@ -104,14 +109,16 @@ class TrainingResult:
         return self.model.predict(features)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
-        """Write the model as an ONNX file.
+        """Write the model as an ONNX file; its checkpoint is then no longer needed.
 
         Raises:
             QDeployError: the file exists and `overwrite` is False, or cannot be written.
         """
         from qdeploy import onnx
 
-        return onnx.save(self.model, Path(path), overwrite=overwrite)
+        written = onnx.save(self.model, Path(path), overwrite=overwrite)
+        Checkpoint(self.checkpoint).remove()
+        return written
 
 
 def merge_histories(histories: list[list[HistoryPoint]]) -> tuple[HistoryPoint, ...]:

@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ def train(
     gap: float | None = None,
     time_limit: float | None = None,
     scaling: Scaling | Literal["auto"] = "auto",
+    activation: str = "bilinear",
     readout_bits: int = 8,
     relaxation: str = "low-rank",
     seed: int = 0,
@@ -50,10 +52,13 @@ def train(
     feature_names: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight | None = None,
+    weights: str = "binary",
+    penalty: str = "count",
     outputs: Outputs = "separate",
+    checkpoint: Path | str | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
-    """Train a ±1 network and prove how far it is from the best one of any width.
+    """Train a network of few-bit weights and prove how far it is from the best one of any width.
 
     Args:
         X: raw features (n, D), or a whole dataset (then `y` stays None).
@@ -76,6 +81,8 @@ def train(
         time_limit: seconds; what is best then is returned with the bound proven until then.
         scaling: "feature" or "tensor", see `InputQuantizer.fit`; "auto" lets cross-validation
             choose when it chooses β anyway, and is "feature" otherwise.
+        activation: "bilinear" for products of two sums, "square" or "A,B,C" for neurons
+            A·t² + B·t + C of one sum t (certified mode).
         readout_bits: width of the integer readout weights, 2 to 16.
         relaxation: solver of the semidefinite relaxation, "low-rank" or "clarabel".
         seed: the same seed gives the same model on the same machine (without a time limit).
@@ -84,8 +91,15 @@ def train(
         feature_names: D names, for arrays.
         sample_weight: weights (n,) of the rows, for arrays: a row of weight w counts as w rows.
         class_weight: weight of each class, or "balanced" for the same total weight of all.
+        weights: alphabet of the first layer: "binary", "ternary", "2-bit", "3-bit" or "4-bit"
+            (all but the first in certified mode only).
+        penalty: what |α| of a neuron is multiplied with in the penalty: "count", the square of the
+            largest level, or "size", ‖u‖‖v‖/d; the two are the same for binary weights.
         outputs: of the certified mode: "separate" prices Σ|α| of every output by itself, "shared"
             the length ‖a_j‖₂ of each neuron's readouts, so that outputs share neurons.
+        checkpoint: folder in which finished steps are kept (certified mode, separate outputs): the
+            same call goes on where a killed one ended, and gives the same model to the bit (without
+            a time limit). Saving the result removes it. Never name a folder from somebody else.
         progress: told of the stages.
 
     Raises:
@@ -108,6 +122,10 @@ def train(
         seed=seed,
         jobs=jobs,
         class_weight=class_weight,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        weights=weights,
+        penalty=penalty,
+        activation=activation,
         max_bytes=max_bytes,
         max_ops=max_ops,
         outputs=outputs,
@@ -153,6 +171,7 @@ def train(
         advice=fitted.advice,
         selection=fitted.selection,
         within_size=within,
+        checkpoint=None if fitted.interrupted else options.checkpoint,
     )
 
 
