@@ -1,7 +1,7 @@
-"""Fewer neurons: backward elimination, flips of single weights, exact re-solving of the readout.
+"""Fewer neurons: backward elimination, moves of single weights, exact re-solving of the readout.
 
 What is left after column generation may exceed a budget. Elimination drops what costs least (the
-second-order estimate of optimal brain surgeon: Hassibi & Stork, NIPS 1992), and single flips of u
+second-order estimate of optimal brain surgeon: Hassibi & Stork, NIPS 1992), and single moves of u
 and v then regain part of the loss, for all outputs that share a neuron at once.
 """
 
@@ -61,7 +61,7 @@ def reduce_neurons(
         )
     current, objective = _solve(problems, current.left, current.right, current.weights)
     for _ in range(POLISH_ROUNDS):
-        left, right = _flip(problems, current)
+        left, right = _move(problems, current)
         trial, value = _solve(problems, left, right, current.weights)
         if value >= objective * (1 - ENOUGH):
             break
@@ -93,37 +93,57 @@ def _importance(problem: TrainingProblem, neurons: SharedNeurons) -> FloatArray:
     return rise
 
 
-def _flip(
+def _move(
     problems: Sequence[TrainingProblem], neurons: SharedNeurons
 ) -> tuple[SignMatrix, SignMatrix]:
-    """Flip single weights, best first, while a quadratic bound on the total loss falls."""
+    """Move single weights to other levels, best first, while a bound on the objective falls.
+
+    The bound is quadratic in the output; the readout of what is deployed stays as it is.
+    """
+    family = problems[0].family
     inputs = problems[0].inputs
     left, right = neurons.left.copy(), neurons.right.copy()
     features = problems[0].features(left, right)
+    readout = neurons.weights / family.sizes(left, right)[:, None]
     predictions = []
     slopes = [problem.loss.smoothed() for problem in problems]
     for k, problem in enumerate(problems):
         linear = features @ neurons.weights[:, k]
         predictions.append(linear + problem.loss.best_intercept(linear, problem.targets))
     squares = inputs**2
+    levels = np.array(family.levels, dtype=np.float64)
     for j in range(len(left)):
-        used = np.flatnonzero(neurons.weights[j])
-        alpha = neurons.weights[j, used]
+        used = np.flatnonzero(readout[j])
+        alpha = readout[j, used]
+        cost = problems[0].penalty * float(np.abs(alpha).sum())
         for side, other in ((left, right), (right, left)):
             lever: FloatArray = inputs @ other[j].astype(np.float64)
-            # Flipping sign i adds -2·α·u_i·x_i·lever to the output; curvature is at most the
+            # A step s of weight i adds s·α·x_i·lever to the output; curvature is at most the
             # weight of a sample.
-            bend = 2 * float(alpha @ alpha) * (slopes[0].times(lever**2) @ squares)
+            bend = float(alpha @ alpha) / 2 * (slopes[0].times(lever**2) @ squares)
             for _ in range(inputs.shape[1]):
                 pull = np.zeros(len(lever))
                 for a, k in zip(alpha, used.tolist(), strict=True):
                     pull += a * slopes[k].residual(predictions[k], problems[k].targets)
-                gain = -2 * side[j] * ((pull * lever) @ inputs) - bend
-                place = gain.argmax()
-                if gain[place] <= 0:
+                steps = levels - side[j][:, None]
+                gain = steps * ((pull * lever) @ inputs)[:, None] - steps**2 * bend[:, None]
+                if family.by_size:
+                    gain -= cost * _growth(side[j].astype(np.float64), other[j], steps)
+                place, level = divmod(int(gain.argmax()), len(levels))
+                if gain[place, level] <= 0:
                     break
-                change = -2.0 * side[j, place] * inputs[:, place] * lever
-                side[j, place] = -side[j, place]
+                change = steps[place, level] * inputs[:, place] * lever
+                side[j, place] = family.levels[level]
                 for a, k in zip(alpha, used.tolist(), strict=True):
                     predictions[k] = predictions[k] + a * change
     return left, right
+
+
+def _growth(side: FloatArray, other: SignMatrix, steps: FloatArray) -> FloatArray:
+    """What steps of single weights, (d, l), add to the size ‖u‖‖v‖/d; infinite where u vanishes."""
+    before = float(side @ side)
+    after = before + 2 * side[:, None] * steps + steps**2
+    share = float(np.linalg.norm(other.astype(np.float64))) / len(side)
+    growth: FloatArray = (np.sqrt(np.maximum(after, 0)) - np.sqrt(before)) * share
+    growth[after < 0.5] = np.inf
+    return growth
