@@ -15,7 +15,16 @@ from typing import Annotated
 import typer
 
 import qdeploy
-from qdeploy.cli import benchmarking, comparing, deployment, environment, kernels, models, training
+from qdeploy.cli import (
+    benchmarking,
+    comparing,
+    deployment,
+    environment,
+    fronts,
+    kernels,
+    models,
+    training,
+)
 from qdeploy.cli.terminal import own_warnings, say
 from qdeploy.errors import QDeployError
 
@@ -36,6 +45,7 @@ _DEPLOY = "Deploy it"
 _LOOK = "Look around"
 
 app.command(rich_help_panel=_MAKE)(training.train)
+app.command(rich_help_panel=_MAKE)(fronts.front)
 app.command(rich_help_panel=_MAKE)(training.certify)
 app.command(rich_help_panel=_MAKE)(comparing.compare)
 app.command(rich_help_panel=_MAKE)(models.inspect)

@@ -9,7 +9,7 @@ from qdeploy.comparison.baselines import BASELINES
 from qdeploy.comparison.comparing import Comparison
 from qdeploy.comparison.summary import Row
 
-__all__ = ["accuracy_chart", "loss_chart"]
+__all__ = ["accuracy_chart", "loss_chart", "standing_alone"]
 
 _STYLE = """<style>
 :root { --font: system-ui, sans-serif; --ink: #16202c; --muted: #586574; --grid: #e3e8ee;
@@ -58,7 +58,7 @@ def loss_chart(comparison: Comparison, data: str) -> str | None:
         axes.grid(color=GRID, linewidth=0.8)
         axes.spines[:].set_visible(False)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK)
-        return _standing_alone(svg(drawing, title))
+        return standing_alone(svg(drawing, title))
 
 
 def accuracy_chart(comparison: Comparison, data: str) -> str:
@@ -66,7 +66,7 @@ def accuracy_chart(comparison: Comparison, data: str) -> str:
     spots = [_spot(row) for row in comparison.of(data)]
     title = f"{data}: test accuracy against bytes as deployed"
     labels = ("bytes as deployed", "test accuracy")
-    return _standing_alone(scatter(spots, ("B", "fraction"), labels, title=title, wide=True))
+    return standing_alone(scatter(spots, ("B", "fraction"), labels, title=title, wide=True))
 
 
 def _spot(row: Row) -> Spot:
@@ -84,7 +84,7 @@ def _spot(row: Row) -> Spot:
     )
 
 
-def _standing_alone(drawing: str) -> str:
+def standing_alone(drawing: str) -> str:
     """An SVG file of a drawing that was made for a page."""
     start, _, rest = drawing.partition(">")
     namespace = '<svg xmlns="http://www.w3.org/2000/svg"'

@@ -25,7 +25,7 @@ from qdeploy.training.problem import CONSTANT
 from qdeploy.training.result import Fitted
 from qdeploy.training.selection import fold_numbers, prediction_errors
 
-__all__ = ["MOST_NEURONS", "Size", "sizes_within", "train_within"]
+__all__ = ["MOST_NEURONS", "Size", "sizes_within", "train_within", "widths_within"]
 
 MOST_NEURONS = 256
 """Widths beyond this are tried only where `neurons` allows them."""
@@ -135,6 +135,28 @@ def sizes_within(options: Options, inputs: int, outputs: int) -> list[Size]:
     if sizes[0].neurons > 1:
         sizes.append(replace(sizes[0], neurons=sizes[0].neurons // 2))
     return sizes
+
+
+def widths_within(options: Options, inputs: int, outputs: int) -> list[int]:
+    """The widths 1, 2, 4, … that fit, and the widest of all.
+
+    Args:
+        options: the budgets.
+        inputs: inputs that the data have, without the constant one.
+        outputs: K.
+
+    Raises:
+        QDeployError: not even one neuron fits on the inputs that are asked for.
+    """
+    taken = inputs if options.inputs is None else min(options.inputs, inputs)
+    widest = _widest(options, taken, outputs).neurons
+    if not widest:
+        least = _cost(Size(1, taken), outputs, options)
+        raise QDeployError(
+            f"a single neuron on {taken} inputs takes {least.bytes} bytes and {least.operations} "
+            "operations, more than is allowed; raise --max-bytes or --max-ops, or lower --inputs"
+        )
+    return [2**power for power in range(widest.bit_length()) if 2**power < widest] + [widest]
 
 
 def _widest(options: Options, inputs: int, outputs: int) -> Size:
