@@ -20,7 +20,7 @@ from qdeploy.training.relaxations import relaxations
 from qdeploy.training.result import HistoryPoint
 from qdeploy.training.rounding import distinct, hyperplane_signs, krivine_signs, signs
 from qdeploy.training.threads import single_threaded
-from qdeploy.training.tightened import tightened_residual
+from qdeploy.training.tightened import Tightened, tightened_residual
 
 __all__ = ["Effort", "TrainedOutput", "exact_bound", "train_output"]
 
@@ -43,6 +43,8 @@ LARGE_WIDTH = 1000
 """A large problem ends at so many neurons in use, which then take most of time and memory."""
 LARGEST_CUT = 160
 """Up to this dimension cutting planes take seconds to minutes an output."""
+TIGHTENING = 0.5
+"""Share of the time left that they may take before branching."""
 
 Stage = Literal["start", "columns", "proof"]
 """What comes next."""
@@ -299,12 +301,22 @@ class _Training:
 
     def _cut(self, remaining: float) -> None:
         """Prove a residual that cutting planes say much of; branch where that is not enough."""
-        limit = None if math.isinf(remaining) else self._deadline - time.monotonic()
-        residual = self._tightened(remaining)
-        self._dual = self._better(self._prove_by("cutting-planes", limit, residual))
+        tightened = self._tightened(remaining)
+        if tightened is None:
+            limit = None if math.isinf(remaining) else self._deadline - time.monotonic()
+            self._dual = self._better(self._prove_by("cutting-planes", limit))
+        else:
+            self._dual = self._better(tightened.dual)
         self._note()
         if not self._good_enough():
-            self._branch(residual)
+            self._branch(None if tightened is None else tightened.residual)
+
+    @property
+    def _wanted(self) -> float:
+        """The bound that shows the gap that is asked for, with room for the integer readout."""
+        if self._effort.gap is None:
+            return math.inf
+        return (1 - GOOD_ENOUGH * self._effort.gap) * self._columns.solution.objective
 
     def _branch(self, tightened: FloatArray | None) -> None:
         """Branch and bound towards the gap that is wanted, if one is."""
@@ -315,12 +327,10 @@ class _Training:
         optimal = self._columns.residual
         residual = optimal if tightened is None else (optimal + tightened) / 2
         limit = None if math.isinf(remaining) else remaining
-        objective = self._columns.solution.objective
-        wanted = (1 - GOOD_ENOUGH * self._effort.gap) * objective
-        self._dual = self._better(self._prove_by("branch-and-bound", limit, residual, wanted))
+        self._dual = self._better(self._prove_by("branch-and-bound", limit, residual, self._wanted))
         self._note()
 
-    def _tightened(self, remaining: float) -> FloatArray | None:
+    def _tightened(self, remaining: float) -> Tightened | None:
         """A residual that cutting planes prove more of than of the present one."""
         if self._problem.activation is not None:
             return None
@@ -328,7 +338,8 @@ class _Training:
             self._problem,
             self._columns.residual,
             self._columns.solution.objective,
-            deadline=time.monotonic() + remaining / 2,
+            wanted=self._wanted,
+            deadline=time.monotonic() + TIGHTENING * remaining,
             progress=self._progress,
         )
 

@@ -28,7 +28,14 @@ from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import CONSTANT, TrainingProblem
 from qdeploy.training.readout import IntegerReadout
 
-__all__ = ["DualPoint", "certificate_for", "certificate_of", "exact_objective", "prove_dual"]
+__all__ = [
+    "DualPoint",
+    "certificate_for",
+    "certificate_of",
+    "dual_point",
+    "exact_objective",
+    "prove_dual",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +95,19 @@ def prove_dual(
         )
     else:
         proof = prove_form(matrix, method, progress=progress, time_limit=time_limit, enough=enough)
+    return dual_point(problem, integers, proof)
+
+
+def dual_point(
+    problem: TrainingProblem, integers: NDArray[np.int32], proof: NormProof | FormProof
+) -> DualPoint:
+    """What a residual proves by a norm bound for its matrix.
+
+    Args:
+        problem: the problem.
+        integers: r, int32 (n,), in the dual domain.
+        proof: N for G = Xᵀdiag(r)X.
+    """
     # With N = 0 every step is feasible; the dual is then bounded by its own maximiser.
     reach = Fraction(problem.penalty) / (max(proof.norm_bound, 1) * Fraction(problem.norm_unit))
     return DualPoint(

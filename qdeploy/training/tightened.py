@@ -7,19 +7,28 @@ loosest there. This residual gives up a little of the dual value for a norm that
 """
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
+from qdeploy.cut_proof import CutProof
 from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.bounds import NormProof, best_pair
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation
-from qdeploy.training.bounds.interior_point import semidefinite_norm
+from qdeploy.training.bounds.cutting_planes import CANDIDATES, sign_candidates
+from qdeploy.training.bounds.interior_point import semidefinite_norm, unit_vectors
+from qdeploy.training.bounds.leaf_proof import prove_leaf
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
+from qdeploy.training.proof import DualPoint, dual_point
 
-__all__ = ["tightened_residual"]
+__all__ = ["Tightened", "tightened_residual"]
 
-ROUNDS = 12
+ROUNDS = 150
 TRIANGLES_ONLY = 4
+STALLED = 3e-4
+PATIENCE = 10
+"""Rounds in which the bound rises by less than this share of the objective end the search."""
 FIRST_PRESSURE = 0.5
 """Share of the objective that the penalty is taken to have before it is known."""
 
@@ -72,25 +81,41 @@ class _Residuals:
         return max(self.pressure + (load - self._problem.dimension) / smoothing, 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class Tightened:
+    """A residual that proves more, and what it proves.
+
+    Attributes:
+        residual: float64 (n,).
+        dual: its proof by cutting planes.
+    """
+
+    residual: FloatArray
+    dual: DualPoint
+
+
 def tightened_residual(
     problem: TrainingProblem,
     residual: FloatArray,
     objective: float,
     *,
+    wanted: float = np.inf,
     deadline: float = np.inf,
     progress: Progress = silent,
-) -> FloatArray | None:
-    """A residual near the given one that proves more, float64 (n,).
+) -> Tightened | None:
+    """A residual near the given one that proves more; each round is a proof by itself.
 
     Args:
         problem: the problem.
         residual: -∇L at the optimum of training, float64 (n,).
         objective: of training.
+        wanted: a dual value that is good enough.
         deadline: `time.monotonic()` at which to stop.
         progress: told of the rounds.
 
     Returns:
-        The residual, or None for a loss whose dual has no gradient everywhere, and for λ = 0.
+        The best that was met, or None for a loss whose dual has no gradient everywhere, for λ = 0,
+        and where there was no time.
     """
     if problem.loss.dual_gradient(residual, problem.targets) is None:
         return None
@@ -105,14 +130,47 @@ def tightened_residual(
         step * relaxed.multipliers / source.unit,
         (FIRST_PRESSURE * relaxed.positive, FIRST_PRESSURE * relaxed.negative),
     )
+    best: Tightened | None = None
+    values: list[float] = []
     for number in range(ROUNDS):
         if time.monotonic() > deadline:
             break
-        progress(
-            ProgressEvent(
-                "residual with cutting planes", number, ROUNDS, {"cuts": len(relaxation.cuts)}
-            )
-        )
         relaxation.improve(largest=3 if number < TRIANGLES_ONLY else 7, deadline=deadline)
-    centred: FloatArray = relaxation.point - relaxation.point.mean()
-    return centred
+        latest = _proven(problem, relaxation, source.unit)
+        if best is None or latest.dual.value > best.dual.value:
+            best = latest
+        values.append(float(best.dual.value))
+        gap = f"{1 - values[-1] / objective:.3%}"
+        figures: dict[str, float | str] = {"cuts": len(relaxation.cuts), "gap so far": gap}
+        progress(ProgressEvent("residual with cutting planes", number, None, figures))
+        stalled = len(values) > PATIENCE and values[-1] - values[-1 - PATIENCE] < (
+            STALLED * objective
+        )
+        if values[-1] >= wanted or stalled:
+            break
+    return best
+
+
+def _proven(problem: TrainingProblem, relaxation: CutRelaxation, unit: float) -> Tightened:
+    """What the relaxation's residual and cuts prove, as they are."""
+    residual: FloatArray = relaxation.point - relaxation.point.mean()
+    integers = problem.loss.round_residual(residual, problem.targets)
+    matrix, real = problem.integer_matrix(integers), problem.matrix(residual)
+    # One unit of the relaxation in units of the integer matrix; a cut of the relaxation counts
+    # pairs once, a square counts them twice.
+    scale = unit * float(np.abs(matrix).sum()) / max(float(np.abs(real).sum()), 1e-300)
+    fixed = np.zeros((1, len(matrix)), dtype=np.int8)
+    proof = prove_leaf(matrix, relaxation.cuts, relaxation.weights * scale / 2, fixed[0])
+    used = proof.weights > 0
+    tree = CutProof(relaxation.cuts[used], proof.weights[None, used], fixed, proof.diagonal[None])
+    vectors = unit_vectors(*relaxation.blocks)
+    attained, candidates = best_pair(matrix, sign_candidates(real, vectors, None))
+    norm = NormProof(
+        norm_bound=tree.norm_bound,
+        multipliers=None,
+        method=tree.method,
+        attained=attained,
+        candidates=candidates[:CANDIDATES],
+        tree=tree,
+    )
+    return Tightened(residual, dual_point(problem, integers, norm))

@@ -32,7 +32,7 @@ def test_tightened_residual_proves_more(rows):
     columns = ColumnGeneration(problem, np.random.default_rng(0))
     columns.run(100)
     objective = columns.solution.objective
-    residual = tightened_residual(problem, columns.residual, objective)
+    residual = tightened_residual(problem, columns.residual, objective).residual
     values = [
         float(prove_dual(problem, r, "cutting-planes").value) for r in (columns.residual, residual)
     ]

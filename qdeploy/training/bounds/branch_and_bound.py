@@ -40,7 +40,7 @@ FloatArray = NDArray[np.float64]
 ENOUGH = 1e-4
 """The search ends when the bound exceeds the norm by less than this share."""
 ROUNDING = 8
-ROUNDS = 3
+ROUNDS = 5
 """Rounds of cuts at a node; those of its parent are there from the start."""
 LARGEST_TABLE = 2**22
 """Weights, leaves times cuts, that a proof may hold: more would not fit a model file well."""

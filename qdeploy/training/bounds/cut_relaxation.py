@@ -16,37 +16,31 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from qdeploy.training.bounds.odd_cuts import (
-    Cuts,
-    extended,
-    no_cuts,
-    pair_operator,
-    triangles,
-    united,
-)
+from qdeploy.training.bounds.cut_search import violated_cuts
+from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts, pair_operator, triangles, united
 
 __all__ = ["CutRelaxation", "FixedMatrix", "Source"]
 
 FloatArray = NDArray[np.float64]
 
-SMOOTHING = 0.03
-"""Curvature of the penalty, where Σz is d: small is accurate, and still well conditioned."""
+SMOOTHING = 0.1
+"""Curvature of the penalty, where Σz is d. A smaller one is nearer to the optimum after one solve,
+a larger one is better conditioned; with the centre moved after each solve this one is fastest."""
 
 STEPS = 150
 MEMORY = 15
-CENTRES = 2
-"""Solves with a new centre between two searches for cuts."""
 
 ACTIVE = 1e-6
 """Cuts with smaller weights are forgotten."""
 
 VIOLATION = 0.03
 FINEST = 0.002
-PER_ROUND = 10
+PER_ROUND = 6
 """Cuts added a round, at most, for each of the 2d signs."""
 MOST_CUTS = 60
 """Cuts held, at most, for each of the 2d signs: what bounds the memory."""
-EXTENDED = 400
+STARTS = 300
+"""Cuts in use, and as many new triangles, from which longer ones are looked for."""
 
 
 class Source(Protocol):
@@ -127,6 +121,7 @@ class CutRelaxation:
         fixed = np.zeros(dimension, np.int8) if fixed is None else fixed
         self.rows = (np.flatnonzero(fixed >= 0), np.flatnonzero(fixed <= 0))
         self._tolerance = VIOLATION
+        self._generator = np.random.default_rng(0)
 
     def adopt(self, cuts: Cuts, weights: FloatArray) -> None:
         """Start from cuts (k, w) and weights (k,) that another relaxation found."""
@@ -147,9 +142,7 @@ class CutRelaxation:
         violation = self._add_cuts(largest)
         operator, excess = pair_operator(self.cuts, self._dimension)
         turned = operator.T.tocsr()
-        for _ in range(CENTRES):
-            if time.monotonic() > deadline:
-                break
+        if time.monotonic() <= deadline:
             self._solve(operator, turned, excess)
         self._tolerance = max(self._tolerance / 2, FINEST)
         return violation
@@ -167,15 +160,19 @@ class CutRelaxation:
             moments = np.concatenate([together.ravel(), across.ravel()])
             violation = -float((operator @ moments + excess)[0])
         cuts = united(self.cuts, found)
-        if largest > 3 and self._tolerance <= 4 * FINEST:
-            sizes = (self.cuts != 0).sum(axis=1)
-            heaviest = np.argsort(-self.weights, kind="stable")
-            for size in range(3, largest, 2):
-                base = self.cuts[heaviest[sizes[heaviest] == size][:EXTENDED]]
-                base = base[:, :size]
-                if len(base) and room > 0:
-                    new = extended(base, together, across, 2 * self._dimension, 10 * FINEST)
-                    cuts = united(cuts, new)
+        if largest > 3 and room > 0:
+            heaviest = np.argsort(-self.weights, kind="stable")[:STARTS]
+            starts = united(self.cuts[heaviest], found[:STARTS])
+            new = violated_cuts(
+                starts,
+                together,
+                across,
+                room,
+                self._tolerance,
+                largest=largest,
+                generator=self._generator,
+            )
+            cuts = united(cuts, new)
         self.cuts = cuts
         self.weights = np.append(self.weights, np.zeros(len(cuts) - count))
         return violation

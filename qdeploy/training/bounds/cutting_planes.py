@@ -34,11 +34,11 @@ __all__ = ["CANDIDATES", "CuttingPlanes", "RootNode", "root_node", "sign_candida
 
 FloatArray = NDArray[np.float64]
 
-ROUNDS = 60
+ROUNDS = 100
 TRIANGLES_ONLY = 4
 """Rounds before larger cuts are looked for."""
 STALLED = 2e-4
-PATIENCE = 3
+PATIENCE = 6
 """Rounds in which the bound falls by less than this share together end the search."""
 ENOUGH = 1e-6
 """A bound this close to the norm, as a share, is as good as exact."""

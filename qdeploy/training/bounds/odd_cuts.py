@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-__all__ = ["Cuts", "canonical", "extended", "no_cuts", "pair_operator", "triangles", "united"]
+__all__ = ["Cuts", "canonical", "no_cuts", "pair_operator", "triangles", "united"]
 
 FloatArray = NDArray[np.float64]
 
@@ -18,10 +18,6 @@ Cuts = NDArray[np.int16]
 """Cuts (k, w): ±(a + 1) for entry a of (u, v) with its sign, 0 where a cut has fewer entries."""
 
 TRIANGLE_SIGNS = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (1, -1, -1)])
-PARTNERS = 10
-"""Entries that are tried, in pairs, to extend a cut."""
-FOUND = 3
-"""Extensions kept of a cut."""
 
 
 def no_cuts(width: int = 3) -> Cuts:
@@ -76,50 +72,6 @@ def _largest(
     return [np.vstack(found)[kept]], [values[kept]]
 
 
-def extended(
-    cuts: Cuts, together: FloatArray, across: FloatArray, limit: int, tolerance: float
-) -> Cuts:
-    """Violated cuts with two entries more than given ones (a heuristic search).
-
-    Args:
-        cuts: cuts to extend, (k, w), canonical.
-        together: E uuᵀ, float64 (d, d).
-        across: E uvᵀ, float64 (d, d).
-        limit: at most so many.
-        tolerance: violation below which a cut does not count.
-
-    Returns:
-        Cuts (k', w + 2), canonical and distinct, most violated first.
-    """
-    moments = np.block([[together, across], [across, together]])
-    found: list[tuple[float, list[int]]] = []
-    for cut in cuts.tolist():
-        entries = [abs(member) - 1 for member in cut if member]
-        signs = np.array([np.sign(member) for member in cut if member])
-        lines = signs @ moments[entries]
-        gain = -np.abs(lines)
-        gain[entries] = np.inf
-        partners = np.argpartition(gain, PARTNERS)[:PARTNERS] if gain.size > PARTNERS else None
-        tried = np.flatnonzero(np.isfinite(gain)) if partners is None else partners
-        both = np.concatenate([tried, tried])
-        sides = np.repeat([1.0, -1.0], tried.size)
-        line = sides * lines[both]
-        values = line[:, None] + line + np.outer(sides, sides) * moments[np.ix_(both, both)]
-        values = signs @ moments[np.ix_(entries, entries)] @ signs + 2 + 2 * values
-        values[both[:, None] <= both] = np.inf
-        for place in np.argsort(values, axis=None)[:FOUND]:
-            i, j = divmod(int(place), both.size)
-            if values[i, j] < 1 - tolerance:
-                more = [int(sides[i] * (both[i] + 1)), int(sides[j] * (both[j] + 1))]
-                found.append((float(values[i, j]), [m for m in cut if m] + more))
-    if not found:
-        return no_cuts(cuts.shape[1] + 2)
-    found.sort(key=lambda pair: pair[0])
-    width = cuts.shape[1] + 2
-    rows = [row + [0] * (width - len(row)) for _, row in found]
-    return united(no_cuts(width), canonical(np.array(rows, dtype=np.int16), len(together)))[:limit]
-
-
 def canonical(cuts: Cuts, dimension: int) -> Cuts:
     """One form for a cut, its negative and its image under the exchange of u and v.
 
@@ -127,16 +79,15 @@ def canonical(cuts: Cuts, dimension: int) -> Cuts:
         cuts: cuts (k, w) with distinct entries.
         dimension: d.
     """
-    rows = []
-    for cut in cuts.tolist():
-        members = [(abs(member) - 1, 1 if member > 0 else -1) for member in cut if member]
-        if 2 * sum(entry >= dimension for entry, _ in members) > len(members):
-            members = [((entry + dimension) % (2 * dimension), sign) for entry, sign in members]
-        members.sort()
-        lead = members[0][1]
-        row = [lead * sign * (entry + 1) for entry, sign in members]
-        rows.append(row + [0] * (cuts.shape[1] - len(row)))
-    return np.array(rows, dtype=np.int16).reshape(-1, cuts.shape[1])
+    width, size = cuts.shape[1], 2 * dimension
+    used = cuts != 0
+    entries, signs = np.abs(cuts.astype(np.int64)) - 1, np.sign(cuts).astype(np.int64)
+    exchanged = 2 * (entries >= dimension).sum(axis=1) > used.sum(axis=1)
+    turned = np.where(exchanged[:, None], (entries + dimension) % size, entries)
+    order = np.argsort(np.where(used, turned, size), axis=1, kind="stable")
+    turned, signs = np.take_along_axis(turned, order, 1), np.take_along_axis(signs, order, 1)
+    rows = signs[:, :1] * signs * (turned + 1) if width else signs
+    return rows.astype(np.int16)
 
 
 def united(first: Cuts, second: Cuts) -> Cuts:
