@@ -48,6 +48,8 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
     scaling: Scaling | Literal["auto"]
     readout_bits: int
     relaxation: str
+    weights: str
+    penalty: str
     outputs: Outputs
     random_state: Any
     n_jobs: int | None
@@ -150,6 +152,8 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
                 scaling=self.scaling,
                 readout_bits=self.readout_bits,
                 relaxation=self.relaxation,
+                weights=self.weights,
+                penalty=self.penalty,
                 outputs=self.outputs,
                 seed=int(state) if whole else int(check_random_state(state).randint(2**31)),
                 jobs=1 if self.n_jobs is None else self.n_jobs,
@@ -185,6 +189,9 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
+            mode).
+        penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
         outputs: "separate" or "shared" neurons of several outputs (certified mode).
         class_weight: weight of each class, or "balanced".
         random_state: a seed; a generator or None draws one.
@@ -213,6 +220,8 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        weights: str = "binary",
+        penalty: str = "count",
         outputs: Outputs = "separate",
         class_weight: ClassWeight | None = None,
         random_state: Any = 0,
@@ -230,6 +239,8 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.weights = weights
+        self.penalty = penalty
         self.outputs = outputs
         self.class_weight = class_weight
         self.random_state = random_state
@@ -304,6 +315,9 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
+            mode).
+        penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
         outputs: "separate" or "shared" neurons of several outputs (certified mode).
         random_state: a seed; a generator or None draws one.
         n_jobs: processes, as joblib counts them; None is one.
@@ -330,6 +344,8 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        weights: str = "binary",
+        penalty: str = "count",
         outputs: Outputs = "separate",
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -346,6 +362,8 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.weights = weights
+        self.penalty = penalty
         self.outputs = outputs
         self.random_state = random_state
         self.n_jobs = n_jobs

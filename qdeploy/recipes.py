@@ -71,6 +71,8 @@ class Recipe(BaseModel):
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
     readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
+    weights: str = "binary"
+    penalty: str = "count"
     sample_weight: str | None = None
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     outputs: Literal["separate", "shared"] | None = None
@@ -160,6 +162,8 @@ def train_recipe(
             scaling=recipe.scaling,
             readout_bits=recipe.readout_bits,
             class_weight=recipe.class_weight,
+            weights=recipe.weights,
+            penalty=recipe.penalty,
             outputs=recipe.outputs or "separate",
             name=name,
             checkpoint=checkpoint,

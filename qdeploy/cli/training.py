@@ -171,6 +171,20 @@ def train(
             help="Width of the integer readout weights, 2 to 16.",
         ),
     ] = 8,
+    weights: Annotated[
+        Literal["binary", "ternary", "2-bit", "3-bit", "4-bit"],
+        typer.Option(
+            help="Weights of the neurons: +1 and -1, those and 0, or the odd numbers of so many "
+            "bits (all but the first in certified mode)."
+        ),
+    ] = "binary",
+    penalty: Annotated[
+        Literal["count", "size"],
+        typer.Option(
+            help="What a neuron's |alpha| is multiplied with: count, the largest weight squared, "
+            "or size, the lengths of its two weight vectors."
+        ),
+    ] = "count",
     sample_weight: Annotated[
         str | None,
         typer.Option(
@@ -239,6 +253,8 @@ def train(
             "scaling": scaling,
             "outputs": outputs,
             "readout_bits": readout_bits,
+            "weights": weights,
+            "penalty": penalty,
             "sample_weight": sample_weight,
             "class_weight": None if class_weight is None else read_class_weight(class_weight),
         }
