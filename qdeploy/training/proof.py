@@ -89,12 +89,15 @@ def prove_dual(
     matrix = problem.integer_matrix(integers)
     enough = _norm_for(problem, integers, wanted)
     proof: NormProof | FormProof
-    if problem.activation is None:
+    if problem.activation is not None and problem.activation.square:
+        proof = prove_form(matrix, method, progress=progress, time_limit=time_limit, enough=enough)
+    else:
+        # A form without squares changes its sign with its last sign, and its largest value is
+        # that of the semidefinite bound: a sum of magnitudes.
+        method = method if problem.activation is None else "sdp"
         proof = norm_bounds[method].prove(
             matrix, progress=progress, time_limit=time_limit, enough=enough
         )
-    else:
-        proof = prove_form(matrix, method, progress=progress, time_limit=time_limit, enough=enough)
     return dual_point(problem, integers, proof)
 
 
