@@ -15,7 +15,14 @@ import numpy as np
 
 from qdeploy.errors import QDeployError
 
-__all__ = ["LARGEST_LINEAR", "Activation", "Coefficients", "integer_activation", "read_activation"]
+__all__ = [
+    "LARGEST_LINEAR",
+    "Activation",
+    "Coefficients",
+    "activation_text",
+    "integer_activation",
+    "read_activation",
+]
 
 LARGEST_LINEAR = 2**15 - 1
 """Largest |B|: beyond, no int8 input makes the square of a neuron felt."""
@@ -42,6 +49,19 @@ class Activation:
         """Signs D of a neuron's quadratic form, for d inputs: one more where T stands alone."""
         return inputs + (self.linear != 0)
 
+    def formula(self, step: float) -> str:
+        """σ in t = step·T, up to its sign, and on the integer sum T."""
+        if not self.square:
+            return f"{self.unit / step:.6g}·t, T on the integer sum T"
+        size = self.unit / step**2
+        if not self.linear:
+            return f"{size:.6g}·t², T·T on the integer sum T"
+        linear, sign = size * self.linear * step, "+" if self.linear > 0 else "-"
+        return (
+            f"{size:.6g}·t² {sign} {abs(linear):.6g}·t, "
+            f"T·(T {sign} {abs(self.linear)}) on the integer sum T"
+        )
+
 
 def read_activation(text: str) -> Coefficients | None:
     """Coefficients of "square" (1,0,0) or "A,B,C"; None for "bilinear".
@@ -61,6 +81,16 @@ def read_activation(text: str) -> Coefficients | None:
     if not square and not linear:
         raise ValueError(f"must not be constant: A or B other than zero, not {text}")
     return square, linear, constant
+
+
+def activation_text(text: str) -> str:
+    """The text as it is, once it is known to be an activation.
+
+    Raises:
+        ValueError: it is none.
+    """
+    read_activation(text)
+    return text
 
 
 def integer_activation(coefficients: Coefficients, step: float) -> Activation:

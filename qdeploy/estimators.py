@@ -48,6 +48,7 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
     scaling: Scaling | Literal["auto"]
     readout_bits: int
     relaxation: str
+    activation: str
     weights: str
     penalty: str
     outputs: Outputs
@@ -152,6 +153,7 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
                 scaling=self.scaling,
                 readout_bits=self.readout_bits,
                 relaxation=self.relaxation,
+                activation=self.activation,
                 weights=self.weights,
                 penalty=self.penalty,
                 outputs=self.outputs,
@@ -189,6 +191,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
             mode).
         penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
@@ -220,6 +223,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        activation: str = "bilinear",
         weights: str = "binary",
         penalty: str = "count",
         outputs: Outputs = "separate",
@@ -239,6 +243,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.activation = activation
         self.weights = weights
         self.penalty = penalty
         self.outputs = outputs
@@ -315,6 +320,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights.
         relaxation: solver of the semidefinite relaxation.
+        activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
             mode).
         penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
@@ -344,6 +350,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int = 8,
         relaxation: str = "low-rank",
+        activation: str = "bilinear",
         weights: str = "binary",
         penalty: str = "count",
         outputs: Outputs = "separate",
@@ -362,6 +369,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         self.scaling = scaling
         self.readout_bits = readout_bits
         self.relaxation = relaxation
+        self.activation = activation
         self.weights = weights
         self.penalty = penalty
         self.outputs = outputs

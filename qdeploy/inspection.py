@@ -112,6 +112,7 @@ class CertificateSummary:
         penalty: λ.
         samples: training rows.
         data_digest: SHA-256 of the quantised training data.
+        activation: of neurons of one sum, as deployed; None for products of two sums.
     """
 
     method: ProofMethod
@@ -123,6 +124,7 @@ class CertificateSummary:
     penalty: float
     samples: int
     data_digest: str
+    activation: str | None
 
 
 @dataclass(frozen=True)
@@ -289,4 +291,7 @@ def _summary(certificate: Certificate) -> CertificateSummary:
         penalty=certificate.penalty,
         samples=certificate.outputs[0].residual.size,
         data_digest=certificate.data_digest,
+        activation=None
+        if certificate.activation is None
+        else certificate.activation.formula(certificate.input_step),
     )

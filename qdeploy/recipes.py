@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from qdeploy.activation import activation_text
 from qdeploy.data import Dataset
 from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import Scaling
@@ -71,6 +72,7 @@ class Recipe(BaseModel):
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
     readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
+    activation: Annotated[str, BeforeValidator(activation_text)] = "bilinear"
     weights: str = "binary"
     penalty: str = "count"
     sample_weight: str | None = None
@@ -162,6 +164,7 @@ def train_recipe(
             scaling=recipe.scaling,
             readout_bits=recipe.readout_bits,
             class_weight=recipe.class_weight,
+            activation=recipe.activation,
             weights=recipe.weights,
             penalty=recipe.penalty,
             outputs=recipe.outputs or "separate",

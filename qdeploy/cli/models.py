@@ -105,6 +105,8 @@ def _facts(model: "ModelDescription") -> Iterator[tuple[str, str]]:
         objective, bound = between_bounds(proof.objective, proof.bound)
         yield "certificate", f"objective {objective}, bound {bound} ({proof.samples} rows)"
         yield "gap", f"{percent_gap(proof.gap)} claimed by {proof.method}; prove: qdeploy certify"
+        if proof.activation is not None:
+            yield "activation", proof.activation
         yield "loss", f"{proof.loss}, beta {proof.beta:.6g}, data {proof.data_digest[:16]}…"
     for key, values in model.provenance.items():
         told = flat(values) if isinstance(values, Mapping) else [("", str(values))]

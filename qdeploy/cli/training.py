@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from qdeploy.activation import activation_text
 from qdeploy.cli.figures import (
     at_most,
     between_bounds,
@@ -32,6 +33,7 @@ from qdeploy.ranges import (
 )
 
 if TYPE_CHECKING:
+    from qdeploy.checker import CheckResult
     from qdeploy.inspection import Cost
     from qdeploy.recipes import Trained
 
@@ -171,6 +173,14 @@ def train(
             help="Width of the integer readout weights, 2 to 16.",
         ),
     ] = 8,
+    activation: Annotated[
+        str,
+        typer.Option(
+            metavar="bilinear|square|A,B,C",
+            parser=checked(activation_text),
+            help="Neurons: products of two sums, or A t*t + B t + C of one sum t (certified mode).",
+        ),
+    ] = "bilinear",
     weights: Annotated[
         Literal["binary", "ternary", "2-bit", "3-bit", "4-bit"],
         typer.Option(
@@ -253,6 +263,7 @@ def train(
             "scaling": scaling,
             "outputs": outputs,
             "readout_bits": readout_bits,
+            "activation": activation,
             "weights": weights,
             "penalty": penalty,
             "sample_weight": sample_weight,
@@ -287,6 +298,9 @@ def train(
         "within_size": None
         if within is None
         else {"loss": within.loss, "bound": within.bound, "gap": within.gap},
+        "activation": None
+        if certificate.activation is None
+        else certificate.activation.formula(certificate.input_step),
         "neurons": trained.model.network.layers[0].width,
         "inputs": trained.model.network.inputs,
         "train_score": trained.result.train_score,
@@ -341,7 +355,18 @@ def certify(
         values,
         f"The certificate holds: {check.reason}.",
         f"Objective {check.objective}, proven bound {check.bound}, by {check.method}.",
+        *_loss_sentence(check),
     )
+
+
+def _loss_sentence(check: "CheckResult") -> list[str]:
+    """What was proven of the loss alone, where it says anything."""
+    if not check.loss_bound:
+        return []
+    return [
+        f"Loss {check.loss}; no network whose sum of |alpha| is for no output larger has less than "
+        f"{check.loss_bound}."
+    ]
 
 
 def _summary(trained: "Trained", counted: "Cost", reason: str, output: Path) -> Table:
@@ -361,6 +386,8 @@ def _summary(trained: "Trained", counted: "Cost", reason: str, output: Path) -> 
         ("proven bound", f"{bound}: no network of this kind, of any width, is below"),
         ("gap", f"{percent_gap(certificate.gap)}, proven by {certificate.method}"),
     ]
+    if certificate.activation is not None:
+        rows += [("activation", certificate.activation.formula(certificate.input_step))]
     network = trained.model.network
     width = str(network.layers[0].width)
     if (within := result.within_size) is not None:
