@@ -80,6 +80,10 @@ class LowRankRelaxation:
             if previous - point.value > SLOW * gap * point.value:
                 previous = point.value
                 continue
+            if search.single:
+                # What hides further descent may be rounding.
+                search.single, previous = False, math.inf
+                continue
             mixed = search.mix(factors, dual.norm)
             if mixed is None:
                 break

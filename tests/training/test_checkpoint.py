@@ -1,0 +1,157 @@
+"""Training that is killed and goes on: the same bits, or one sentence."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from qdeploy import onnx
+from qdeploy.errors import QDeployError
+from qdeploy.training.checkpoint import Checkpoint, Slot, open_checkpoint
+from qdeploy.training.trainer import train
+
+
+def rows(count=150, width=40, classes=3):
+    generator = np.random.default_rng(4)
+    x = generator.standard_normal((count, width))
+    scores = np.stack([x[:, k] * x[:, k + 1] + x[:, k + 2] for k in range(classes)], axis=1)
+    return x, scores.argmax(axis=1)
+
+
+def same(one, other):
+    """Whether two models are equal but for the times in their history."""
+    mine, theirs = one.network.layers, other.network.layers
+    layers = all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for a, b in zip(mine, theirs, strict=True)
+        for name in (("left", "right") if a.kind == "quadratic" else ("weights", "bias"))
+    )
+    proofs = zip(one.certificate.outputs, other.certificate.outputs, strict=True)
+    return (
+        layers
+        and one.scale == other.scale
+        and all(
+            np.array_equal(p.residual, q.residual)
+            and (p.objective, p.bound, p.norm_bound) == (q.objective, q.bound, q.norm_bound)
+            for p, q in proofs
+        )
+    )
+
+
+class KilledError(Exception):
+    """What stands for a kill between two steps."""
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_run_that_ends_after_any_step_goes_on_to_the_same_bits(tmp_path, monkeypatch, classes):
+    x, y = rows(count=50, width=7, classes=classes)
+    options = {"beta": 0.6, "jobs": 1, "scaling": "tensor"}
+    whole = train(x, y, **options).model
+    save, steps = Slot.save, []
+
+    def counted(slot, value):
+        save(slot, value)
+        steps.append(slot)
+
+    monkeypatch.setattr(Slot, "save", counted)
+    assert same(train(x, y, checkpoint=tmp_path / "0", **options).model, whole)
+    total = len(steps)
+    assert total > 4 * (classes - 1 if classes == 2 else classes)
+
+    def fatal(slot, value):
+        counted(slot, value)
+        if len(steps) % 3 == 0:
+            raise KilledError
+
+    monkeypatch.setattr(Slot, "save", fatal)
+    folder, kills = tmp_path / "1", 0
+    while True:
+        try:
+            result = train(x, y, checkpoint=folder, **options)
+        except KilledError:
+            kills += 1
+            assert kills < total
+            continue
+        break
+    assert kills > 1
+    assert same(result.model, whole)
+    result.save(tmp_path / "model.onnx")
+    assert not folder.exists()
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from qdeploy.training.trainer import train
+data = np.load(sys.argv[1])
+train(data["x"], data["y"], checkpoint=sys.argv[2], jobs=2, beta=0.6).save(sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+def test_killed_processes_go_on_to_the_same_bits(tmp_path):
+    x, y = rows()
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    whole = train(x, y, beta=0.6, jobs=1).model
+    generator = np.random.default_rng()
+    path, kills = tmp_path / "model.onnx", 0
+    command = [sys.executable, "-c", PROGRAM, tmp_path / "rows.npz", tmp_path / "kept", path]
+    while not path.exists():
+        process = subprocess.Popen(command, start_new_session=True)
+        try:
+            assert process.wait(5 + 4 * kills + 3 * generator.random()) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+            kills += 1
+        time.sleep(0.1)
+    assert same(onnx.load(path), whole)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_other_data_and_other_options_are_refused(tmp_path, monkeypatch):
+    x, y = rows(count=60, width=5)
+
+    def fatal(slot, value):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Slot, "save", fatal)
+        with pytest.raises(KilledError):
+            train(x, y, beta=0.5, jobs=1, checkpoint=tmp_path)
+    changed = x.copy()
+    changed[3, 2] += 1
+    with pytest.raises(QDeployError, match="another data set;"):
+        train(changed, y, beta=0.5, jobs=1, checkpoint=tmp_path)
+    with pytest.raises(QDeployError, match="another beta and another seed;"):
+        train(x, y, beta=0.6, seed=1, jobs=1, checkpoint=tmp_path)
+    assert train(x, y, beta=0.5, jobs=1, time_limit=60.0, checkpoint=tmp_path).certificate.gap < 1
+
+
+def test_folders_that_are_no_checkpoint_are_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(QDeployError, match="holds no run"):
+        open_checkpoint(tmp_path, {"beta": "1"})
+    kept = open_checkpoint(tmp_path / "new", {"beta": "1"})
+    kept.slot("step").save(3)
+    assert kept.slot("step").load() == 3
+    (tmp_path / "new" / "notes.txt").write_text("mine")
+    Checkpoint(tmp_path / "new").remove()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_step_is_one_sentence(tmp_path):
+    kept = open_checkpoint(tmp_path / "new", {"beta": "1"})
+    (tmp_path / "new" / "step.pickle").write_bytes(pickle.dumps(list(range(99)))[:20])
+    with pytest.raises(QDeployError, match="remove its folder"):
+        kept.slot("step").load()
+
+
+def test_what_keeps_no_checkpoint_says_so(tmp_path):
+    x, y = rows(count=40, width=6)
+    with pytest.raises(QDeployError, match="certified mode"):
+        train(x, y, neurons=2, checkpoint=tmp_path / "kept")
