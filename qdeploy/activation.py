@@ -52,7 +52,7 @@ class Activation:
     def formula(self, step: float) -> str:
         """σ in t = step·T, up to its sign, and on the integer sum T."""
         if not self.square:
-            return f"{self.unit / step:.6g}·t, T on the integer sum T"
+            return f"{self.unit / step:.6g}·t, T itself on the integer sum T"
         size = self.unit / step**2
         if not self.linear:
             return f"{size:.6g}·t², T·T on the integer sum T"
