@@ -66,7 +66,7 @@ class CheckResult:
         method: the loosest of the methods of the outputs.
         loss: loss of the network over all outputs, without the penalty, rounded up.
         loss_bound: proven lower bound on the loss of any network of the family whose Σ|α| is, for
-            every output, no larger than this one's, rounded down.
+            every output, no larger than this one's, rounded down; None for shared outputs.
         rows: training rows that the proof speaks of.
         outputs: what was proven for each output.
     """
@@ -317,7 +317,9 @@ def _conclude(model: Model, claims: Claims, proven: list[_Proven]) -> CheckResul
         gap=gap,
         method=loosest(p.method for p in proven),
         loss=round_up(sum((p.loss for p in proven), Fraction(0))),
-        loss_bound=round_down(sum((p.loss_bound for p in proven), Fraction(0))),
+        loss_bound=None
+        if claims.shared is not None
+        else round_down(sum((p.loss_bound for p in proven), Fraction(0))),
         rows=claims.rows,
         outputs=tuple(
             OutputCheck(round_up(p.objective), round_down(p.bound), p.norm, p.method)

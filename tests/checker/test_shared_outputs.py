@@ -78,6 +78,7 @@ class TestTrueCertificates:
         result = certify(loaded, data)
         assert result.holds, result.reason
         assert result.method == "sdp"
+        assert result.loss_bound is None
         assert result.gap == pytest.approx(loaded.certificate.gap, abs=1e-9)
 
     def test_figures_are_those_of_the_definitions(self, trained, data, loss):
