@@ -326,3 +326,21 @@ class TestTrain:
         )
         assert result.certificate.bound > 0
         assert qdeploy.certify(result.model, dataset_from_arrays(*flowers)).holds
+
+    def test_an_interruption_leaves_the_best_so_far(self, flowers):
+        told = []
+
+        def interrupt(event):
+            told.append(event.stage)
+            if event.stage == "column generation" and told.count(event.stage) == 3:
+                raise KeyboardInterrupt
+
+        result = qdeploy.train(*flowers, outputs="shared", beta=1.0, jobs=1, progress=interrupt)
+        assert "more time" in result.advice[0]
+        assert result.network.layers[0].width > 1
+        assert qdeploy.certify(result.model, dataset_from_arrays(*flowers)).holds
+
+    def test_estimator_takes_the_option(self, flowers):
+        model = qdeploy.QuantizedClassifier(outputs="shared", beta=8.0).fit(*flowers)
+        assert model.certificate_.shared is not None
+        assert model.score(*flowers) > 0.7
