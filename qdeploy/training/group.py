@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from qdeploy.certificate import Certificate
 from qdeploy.data import InputQuantizer
-from qdeploy.errors import QDeployError
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.assembly import build_network, drop_silent, merge
 from qdeploy.training.group_columns import GroupColumns
-from qdeploy.training.group_problem import GroupProblem, GroupSolution, solve_group_master
+from qdeploy.training.group_problem import (
+    GroupProblem,
+    GroupSolution,
+    check_provable,
+    solve_group_master,
+)
 from qdeploy.training.group_proof import GroupDual, group_certificate, prove_group_dual
 from qdeploy.training.group_readout import group_readout
 from qdeploy.training.group_residual import relaxed_residual
@@ -28,10 +32,8 @@ from qdeploy.training.result import Fitted, HistoryPoint
 from qdeploy.training.selection import Selection
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["LARGEST", "GroupTrained", "train_group"]
+__all__ = ["GroupTrained", "train_group"]
 
-LARGEST = 4000
-"""Rows of the norm's proof, (K + 1) d, up to which it fits memory and takes minutes at most."""
 ROUNDS = 400
 SHARE_DROPPED = 0.15
 SHARE_OF_TIME = 0.7
@@ -92,18 +94,8 @@ def train_group(
     Raises:
         QDeployError: the proof would be too large, or the loss has kinks.
     """
-    dimension, outputs = integers.shape[1], targets.shape[1]
-    if (outputs + 1) * dimension > LARGEST:
-        raise QDeployError(
-            f"{outputs} outputs on {dimension} inputs (the constant one included) are too many for "
-            f"a proof of shared neurons; take fewer inputs, or --outputs separate"
-        )
-    if loss.kinked:
-        raise QDeployError(
-            f"loss {loss.name!r} cannot be trained with shared neurons; choose squared, "
-            "squared-hinge or logistic, or --outputs separate"
-        )
-    problem = GroupProblem.of(integers, targets, beta * dimension, loss)
+    check_provable(integers, targets, loss)
+    problem = GroupProblem.of(integers, targets, beta * integers.shape[1], loss)
     with single_threaded():
         return _train(problem, beta, options, progress, began)
 

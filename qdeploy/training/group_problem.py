@@ -9,17 +9,44 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.errors import QDeployError
 from qdeploy.training.group_lasso import solve_group_lasso
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.problem import TrainingProblem
 
-__all__ = ["GroupProblem", "GroupSolution", "solve_group_master"]
+__all__ = ["GroupProblem", "GroupSolution", "check_provable", "solve_group_master"]
 
 SignMatrix = NDArray[np.int8]
 
+LARGEST = 4000
+"""Rows of the norm's proof, (K + 1) d, up to which it fits memory and takes minutes at most."""
 STEPS = 100
 ROUNDING = 1e-9
 """Working responses that differ by no more than this share of the largest are the same."""
+
+
+def check_provable(integers: NDArray[np.int16], targets: FloatArray, loss: Loss) -> None:
+    """Refuse what cannot be trained with shared neurons, before time is spent on it.
+
+    Args:
+        integers: lifted inputs, int16 (n, d).
+        targets: float64 (n, K).
+        loss: the loss.
+
+    Raises:
+        QDeployError: the proof would be too large, or the loss has kinks.
+    """
+    dimension, outputs = integers.shape[1], targets.shape[1]
+    if (outputs + 1) * dimension > LARGEST:
+        raise QDeployError(
+            f"{outputs} outputs on {dimension} inputs (the constant one included) are too many for "
+            "a proof of shared neurons; take fewer inputs, or --outputs separate"
+        )
+    if loss.kinked:
+        raise QDeployError(
+            f"loss {loss.name!r} cannot be trained with shared neurons; choose squared, "
+            "squared-hinge or logistic, or --outputs separate"
+        )
 
 
 @dataclass(frozen=True, eq=False)

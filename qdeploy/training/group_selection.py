@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from qdeploy.data.dataset import Task
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.group_columns import GroupColumns, price
-from qdeploy.training.group_problem import GroupProblem
+from qdeploy.training.group_problem import GroupProblem, check_provable
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.selection import (
     FOLDS,
@@ -67,7 +67,11 @@ def select_group_beta(
         seed: of the folds and of the oracle.
         jobs: processes, as joblib counts them.
         progress: told of the folds done.
+
+    Raises:
+        QDeployError: the outputs cannot be trained with shared neurons.
     """
+    check_provable(integers, targets, loss)
     generator = np.random.default_rng(seed)
     betas = PATH * largest_group_beta(integers, targets, loss, generator)
     folds = fold_numbers(targets, task, generator)

@@ -311,6 +311,7 @@ class TestTrain:
         ("options", "words"),
         [
             ({"loss": "hinge", "beta": 1.0}, "hinge"),
+            ({"loss": "hinge"}, "hinge"),
             ({"gap": 0.1}, "target gap"),
             ({"neurons": 4}, "compact"),
             ({"outputs": "both"}, "'both'"),
@@ -319,6 +320,12 @@ class TestTrain:
     def test_what_does_not_go_together_is_refused(self, flowers, options, words):
         with pytest.raises(QDeployError, match=words):
             qdeploy.train(*flowers, **{"outputs": "shared", "jobs": 1, **options})
+
+    def test_too_many_inputs_are_refused_before_anything_is_trained(self):
+        generator = np.random.default_rng(0)
+        inputs, labels = generator.normal(size=(20, 1000)), np.arange(20) % 4
+        with pytest.raises(QDeployError, match="fewer inputs"):
+            qdeploy.train(inputs, labels, outputs="shared", jobs=1)
 
     def test_time_that_has_run_out_leaves_a_proof(self, flowers):
         result = qdeploy.train(
