@@ -35,14 +35,15 @@ def main(names: list[str]) -> None:
         terminal = Terminal(json_output=False, quiet=False)
         with tempfile.TemporaryDirectory() as place, terminal.progress() as progress:
             outcome = carry_out(name, recipe, Path(place), progress=progress)
-            card = describe(outcome, recipe)
+            notes = folder / "DATA.md"
+            card = describe(outcome, recipe, notes.read_text("utf-8") if notes.exists() else "")
             shutil.copyfile(outcome.model, folder / f"{name}.onnx")
         (folder / "README.md").write_text(card, encoding="utf-8")
         print(f"{folder}: done in {outcome.seconds:.0f} s")
 
 
-def describe(outcome: Outcome, recipe: Recipe) -> str:
-    """The card of a model in Markdown."""
+def describe(outcome: Outcome, recipe: Recipe, notes: str = "") -> str:
+    """The card of a model in Markdown, with notes on its data."""
     name, trained, report = outcome.name, outcome.trained, outcome.benchmark
     certificate, artifact = trained.model.certificate, outcome.artifact
     scores = ", ".join(
@@ -63,6 +64,7 @@ def describe(outcome: Outcome, recipe: Recipe) -> str:
         f"{byte_count(outcome.model.stat().st_size)} as ONNX.",
         f"{scores}.",
         "",
+        *([notes] if notes else []),
         "## What is proven",
         "",
         *certificate_sentences(certificate),

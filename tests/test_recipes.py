@@ -22,6 +22,8 @@ def test_zoo_recipes_are_valid():
     recipes = {name: load_recipe(folder / "recipe.toml") for name, folder in zoo().items()}
     assert set(DEMO_MODELS) <= set(recipes)
     for recipe in recipes.values():
+        if not recipe.data.startswith("sklearn:") and not Path(recipe.data).exists():
+            continue  # a file that the user makes
         train, test = recipe.read()
         assert test is not None
         assert len(train.features) > len(test.features)
