@@ -34,9 +34,11 @@ class Slot:
 
     Attributes:
         path: the file, or None.
+        lasting: whether what is saved is kept.
     """
 
     path: Path | None = None
+    lasting: bool = True
 
     def load(self) -> Any:
         """What was saved last, or None.
@@ -55,7 +57,7 @@ class Slot:
 
     def save(self, value: Any) -> None:
         """Keep a value in place of the one before."""
-        if self.path is not None:
+        if self.path is not None and self.lasting:
             write_bytes(self.path, pickle.dumps(value), overwrite=True)
 
 

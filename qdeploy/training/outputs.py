@@ -80,7 +80,9 @@ def _train(
     stop.leave_signals_to_owner()
     told = silent if progress is None else progress
     if stop.requested:
-        return train_output(problem, replace(effort, seconds=0.0), seed, told, began, slot)
+        # What is made in haste is not what the run would go on from.
+        hasty = replace(effort, seconds=0.0), seed, told, began, replace(slot, lasting=False)
+        return train_output(problem, *hasty)
     output = train_output(problem, effort, seed, stop.heeded(told), began, slot)
     if output.interrupted:
         stop.request()

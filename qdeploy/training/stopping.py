@@ -46,17 +46,19 @@ class Stop:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def heeded(self, progress: Progress = silent) -> Progress:
-        """Progress that raises KeyboardInterrupt once the request was made."""
+        """Progress that raises KeyboardInterrupt, once, after the request was made."""
         return _Heeding(self, progress)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Heeding:
     stop: Stop
     progress: Progress
+    heeded: bool = False
 
     def __call__(self, event: ProgressEvent) -> None:
-        if self.stop.requested:
+        if not self.heeded and self.stop.requested:
+            self.heeded = True
             raise KeyboardInterrupt
         self.progress(event)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from qdeploy import onnx
+from qdeploy.checker import certify
+from qdeploy.data import dataset_from_arrays
 from qdeploy.errors import QDeployError
 from qdeploy.training.checkpoint import Checkpoint, Slot, open_checkpoint
 from qdeploy.training.trainer import train
@@ -149,6 +151,26 @@ def test_a_damaged_step_is_one_sentence(tmp_path):
     (tmp_path / "new" / "step.pickle").write_bytes(pickle.dumps(list(range(99)))[:20])
     with pytest.raises(QDeployError, match="remove its folder"):
         kept.slot("step").load()
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", ["choosing beta by cross-validation", "training the outputs"])
+def test_an_interruption_leaves_a_proven_model_and_the_checkpoint(tmp_path, stage, jobs):
+    x, y = rows(count=60, width=6)
+
+    def interrupt(event):
+        if event.stage == stage:
+            raise KeyboardInterrupt
+
+    kept = tmp_path / "kept"
+    result = train(x, y, scaling="tensor", jobs=jobs, checkpoint=kept, progress=interrupt)
+    result.save(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    assert certify(model, dataset_from_arrays(x, y)).holds
+    assert kept.exists()
+    whole = train(x, y, scaling="tensor", jobs=jobs, checkpoint=kept)
+    assert whole.certificate.gap < 0.01
+    assert same(whole.model, train(x, y, scaling="tensor", jobs=1).model)
 
 
 def test_what_keeps_no_checkpoint_says_so(tmp_path):

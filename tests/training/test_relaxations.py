@@ -60,6 +60,22 @@ def test_solution_closes_the_gap(name, loss, share):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("samples", "inputs", "share"),
+    [
+        (12, 20, 0.05),
+        (40, 5, 0.0005),
+        pytest.param(60, 40, 0.01, marks=pytest.mark.slow),
+        pytest.param(1500, 17, 0.003, marks=pytest.mark.slow),
+    ],
+)
+def test_solvers_agree_with_few_rows_and_many(loss, samples, inputs, share):
+    made = problem(loss, samples=samples, inputs=inputs, share=share, seed=samples)
+    values = [relaxations[name].solve(made).value for name in SOLVERS]
+    assert values == pytest.approx([values[0]] * len(values), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("inputs", "share"), [(1, 0.1), (2, 0.1), (11, 0.01), (23, 0.01)])
 def test_solvers_agree(loss, inputs, share):
     made = problem(loss, samples=200, inputs=inputs, share=share)
