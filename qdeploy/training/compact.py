@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.data import Dataset, InputQuantizer
-from qdeploy.data.quantizer import INPUT_STEP, Scaling
+from qdeploy.data.quantizer import Scaling
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import compact_advice
@@ -45,8 +45,6 @@ SEARCHING = 0.8
 """Share of a time limit after which searching ends; the rest is for the proof."""
 SELECTING = 0.6
 """The same where the inputs are then to be chosen."""
-PEAKS = (1.0, 0.85, 0.7)
-"""Shares of the largest readout weight that the largest integer may stand for."""
 
 
 def train_compact(
@@ -277,22 +275,6 @@ def _in_integers(
     shared = merge(SharedNeurons(found.left, found.right, found.readout.weights / dimension))
     features = problems[0].features(shared.left, shared.right)
     ridge = best.ridge * dimension**2
-
-    def cost(readout: IntegerReadout) -> float:
-        weights = readout.weights * (readout.scale / INPUT_STEP**2)
-        predictions = features @ weights + readout.intercepts * readout.scale
-        losses = (
-            problem.loss.value(predictions[:, k], problem.targets)
-            for k, problem in enumerate(problems)
-        )
-        return sum(losses) + 0.5 * ridge * float((weights**2).sum())
-
-    readout = min(
-        (
-            integer_readout(problems, features, shared.weights, bits, ridge=ridge, share=peak)
-            for peak in PEAKS
-        ),
-        key=cost,
-    )
+    readout = integer_readout(problems, features, shared.weights, bits, ridge=ridge)
     shared, readout = drop_silent(shared, readout)
     return build_network(shared, readout), readout

@@ -1,22 +1,38 @@
 """The readout in integers: chosen by solving, not by rounding at the end.
 
-One scale c serves all outputs: f_k = c·(Σ_j A_jk p_j + B_k) with p_j the integer neurons. Starting
-from the rounded real solution, single units move in A while the exact objective falls; the
-intercept is solved anew each time (its unit c is so fine that rounding it costs nothing).
+One scale c serves all outputs: f_k = c·(Σ_j A_jk p_j + B_k) with p_j the integer neurons. Scale and
+integers are searched for together; the intercept is solved anew each time (its unit c is so fine
+that rounding it costs nothing).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
+from qdeploy.training.integer_moves import Lattice
+from qdeploy.training.integer_search import OutputSearch
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 
-__all__ = ["IntegerReadout", "integer_readout"]
+__all__ = ["WIDTHS", "IntegerReadout", "ReadoutWidth", "choose_readout", "integer_readout"]
 
-MOVES_PER_WEIGHT = 20
+WIDTHS = (4, 6, 8, 16)
+"""Widths in bits that are compared, and that "auto" chooses from."""
+ENOUGH = 1e-3
+"""Share of the objective that the width chosen by "auto" may cost."""
+SHARES = (1.0, 0.85, 0.7, 0.92, 0.78, 0.62, 0.55, 0.48, 0.42, 0.36)
+"""Shares of the largest weight that the largest integer may stand for: less than one clips the few
+largest and makes the steps of all others finer. Later ones pay at narrow widths only."""
+TRIED = {4: 10, 6: 6, 8: 3, 10: 1}
+"""How many shares are tried up to so many bits."""
+ROUNDS = 4
+NEAR = 0.05
+"""Relative range of the unit that is searched for fixed integers."""
+NOTICEABLE = 1e-6
 SILENT_UNIT = 2.0**-10
 """Unit of the readout when every weight is zero, fine enough for the intercept."""
 
@@ -36,6 +52,43 @@ class IntegerReadout:
     scale: float
 
 
+@dataclass(frozen=True)
+class ReadoutWidth:
+    """What one width of the readout's integers costs, its neurons as they are.
+
+    Attributes:
+        bits: width of each integer.
+        objective: with the best integers found, summed over the outputs.
+        increase: by which share of the real readout's objective it is above that.
+        chosen: whether it is the network's.
+    """
+
+    bits: int
+    objective: float
+    increase: float
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Integers of the neurons that each output uses, and the sum of their objectives."""
+
+    objective: float
+    unit: float
+    integers: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(
+        cls,
+        searches: Sequence[OutputSearch],
+        lattice: Lattice,
+        integers: list[NDArray[np.int64]],
+    ) -> "_Found":
+        pairs = zip(searches, integers, strict=True)
+        objective = sum((search.objective(a * lattice.unit) for search, a in pairs), 0.0)
+        return cls(objective, lattice.unit, integers)
+
+
 def integer_readout(
     problems: Sequence[TrainingProblem],
     features: FloatArray,
@@ -43,9 +96,8 @@ def integer_readout(
     bits: int,
     *,
     ridge: float = 0.0,
-    share: float = 1.0,
 ) -> IntegerReadout:
-    """Best integers of a given width near a real readout.
+    """Best integers of a given width that are found near a real readout.
 
     Args:
         problems: one an output.
@@ -53,74 +105,100 @@ def integer_readout(
         weights: α, float64 (m, K); zeros stay zero.
         bits: width of A.
         ridge: ρ of a further penalty ½ ρ Σ α².
-        share: the largest integer stands for this share of the largest |α|; less than one clips
-            the few largest and makes the steps of all others finer.
     """
-    largest = 2 ** (bits - 1) - 1
-    step = problems[0].step
+    readout, _ = choose_readout(problems, features, weights, bits, ridge=ridge, compared=())
+    return readout
+
+
+def choose_readout(
+    problems: Sequence[TrainingProblem],
+    features: FloatArray,
+    weights: FloatArray,
+    bits: int | Literal["auto"],
+    *,
+    ridge: float = 0.0,
+    compared: Sequence[int] = WIDTHS,
+) -> tuple[IntegerReadout, tuple[ReadoutWidth, ...]]:
+    """The integer readout of the width asked for, and what each of several widths costs.
+
+    Args:
+        problems: one an output.
+        features: neuron outputs Φ, float64 (n, m).
+        weights: α, float64 (m, K); zeros stay zero.
+        bits: width of A; "auto" for the narrowest of `compared` whose objective is within 0.1 % of
+            the real readout's, or the widest if none is.
+        ridge: ρ of a further penalty ½ ρ Σ α².
+        compared: widths of the comparison, ascending.
+
+    Returns:
+        The readout, and one entry for each of `compared` and for `bits`, ascending.
+    """
+    searches = [OutputSearch(p, features, weights[:, k], ridge) for k, p in enumerate(problems)]
     peak = float(np.abs(weights).max(initial=0.0))
-    scale = (share * peak / largest if peak else SILENT_UNIT) * step * step
+    real = sum(search.real_objective for search in searches)
+    asked = set() if bits == "auto" else {bits}
+    found = {width: _search(searches, peak, width) for width in sorted(asked.union(compared))}
+    increases = {
+        width: best.objective / real - 1 if real > 0 else 0.0 for width, best in found.items()
+    }
+    if bits == "auto":
+        enough = (width for width, increase in increases.items() if increase <= ENOUGH)
+        selected = next(enough, max(found))
+    else:
+        selected = bits
+    widths = tuple(
+        ReadoutWidth(width, best.objective, increases[width], width == selected)
+        for width, best in found.items()
+    )
+    chosen = found[selected]
+    scale = chosen.unit * problems[0].unit
     integers = np.zeros(weights.shape, dtype=np.int64)
     intercepts = np.zeros(len(problems), dtype=np.int64)
-    for k, problem in enumerate(problems):
-        used = np.flatnonzero(weights[:, k])
-        unit = scale / (step * step)
-        start = np.clip(np.rint(weights[used, k] / unit), -largest, largest).astype(np.int64)
-        chosen, intercept = _descend(problem, features[:, used] * unit, start, unit, largest, ridge)
-        integers[used, k] = chosen
-        intercepts[k] = round(intercept / scale)
-    return IntegerReadout(integers, intercepts, scale)
+    for k, (search, column) in enumerate(zip(searches, chosen.integers, strict=True)):
+        integers[search.used, k] = column
+        intercepts[k] = round(search.intercept(column * chosen.unit) / scale)
+    return IntegerReadout(integers, intercepts, scale), widths
 
 
-def _descend(
-    problem: TrainingProblem,
-    columns: FloatArray,
-    start: NDArray[np.int64],
-    unit: float,
-    largest: int,
-    ridge: float,
-) -> tuple[NDArray[np.int64], float]:
-    """Move single units of `start` (m,) while the objective falls; columns hold one unit each."""
-    loss, targets = problem.loss, problem.targets
-    weights = start.copy()
-    linear = columns @ weights
-    intercept = loss.best_intercept(linear, targets)
-    bowl = ridge * unit * unit
-
-    def cost(sizes: NDArray[np.int64]) -> float:
-        penalty = problem.penalty * unit * float(np.abs(sizes).sum())
-        return penalty + 0.5 * bowl * float(sizes @ sizes)
-
-    value = loss.value(linear + intercept, targets) + cost(weights)
-    if not weights.size:
-        return weights, intercept
-    # Curvature is at most the sample's weight, so this bounds what a unit costs beyond the
-    # gradient. At kinks no bound is known; what a unit costs is then seen when it is tried.
-    bend = np.full(weights.size, 0.5 * bowl)
-    if not loss.kinked:
-        centred = columns - np.average(columns, axis=0, weights=loss.weights)
-        bend += 0.5 * np.einsum("ij,ij->j", loss.times(centred), centred)
-    refused = np.zeros((2, weights.size), dtype=bool)
-    for _ in range(MOVES_PER_WEIGHT * weights.size):
-        slope = bowl * weights - columns.T @ loss.residual(linear + intercept, targets)
-        gain = np.empty((2, weights.size))
-        for row, sign in enumerate((1, -1)):
-            size = np.abs(weights + sign) - np.abs(weights)
-            gain[row] = -(sign * slope + bend + problem.penalty * unit * size)
-            gain[row, np.abs(weights + sign) > largest] = -np.inf
-        gain[refused] = -np.inf
-        row, place = divmod(int(gain.argmax()), weights.size)
-        if gain[row, place] <= 0:
+def _search(searches: Sequence[OutputSearch], peak: float, bits: int) -> _Found:
+    """The best of several units, then unit and integers in turn."""
+    largest = 2 ** (bits - 1) - 1
+    if not peak:
+        lattice = Lattice(SILENT_UNIT, largest)
+        return _Found.of(searches, lattice, [search.start(lattice) for search in searches])
+    tried = next((count for most, count in TRIED.items() if bits <= most), 1)
+    lattices = [Lattice(share * peak / largest, largest) for share in SHARES[:tried]]
+    begun = [
+        _Found.of(searches, lattice, [search.start(lattice) for search in searches])
+        for lattice in lattices
+    ]
+    slow = any(search.slow for search in searches)
+    if slow:
+        begun = [min(begun, key=lambda found: found.objective)]
+    candidates = [_descended(searches, largest, found) for found in begun]
+    best = min(candidates, key=lambda found: found.objective)
+    for _ in range(1 if slow else ROUNDS):
+        rays = [
+            search.objectives_along(integers)
+            for search, integers in zip(searches, best.integers, strict=True)
+        ]
+        nearby = minimize_scalar(
+            lambda unit, rays=rays: sum(ray(unit) for ray in rays),
+            bounds=(best.unit * (1 - NEAR), best.unit * (1 + NEAR)),
+            method="bounded",
+            options={"xatol": 1e-5 * best.unit},
+        )
+        moved = _Found.of(searches, Lattice(float(nearby.x), largest), best.integers)
+        trial = _descended(searches, largest, moved)
+        if trial.objective >= best.objective * (1 - NOTICEABLE):
             break
-        sign = 1 - 2 * row
-        trial = linear + sign * columns[:, place]
-        trial_intercept = loss.best_intercept(trial, targets)
-        changed = weights.copy()
-        changed[place] += sign
-        trial_value = loss.value(trial + trial_intercept, targets) + cost(changed)
-        if trial_value < value:
-            weights, linear, intercept, value = changed, trial, trial_intercept, trial_value
-            refused[:] = False
-        else:
-            refused[row, place] = True
-    return weights, intercept
+        best = trial
+    return best
+
+
+def _descended(searches: Sequence[OutputSearch], largest: int, start: _Found) -> _Found:
+    lattice = Lattice(start.unit, largest)
+    pairs = zip(searches, start.integers, strict=True)
+    return _Found.of(
+        searches, lattice, [search.descended(column, lattice) for search, column in pairs]
+    )

@@ -47,6 +47,10 @@ class Loss(ABC):
     def value(self, predictions: FloatArray, targets: FloatArray) -> float:
         """L(f, y) in floating point."""
 
+    def values(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
+        """L(f, y) of several predictions of one output, the columns of (n, p), as (p,)."""
+        return np.array([self.value(column, targets) for column in predictions.T])
+
     @abstractmethod
     def residual(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
         """Residual r = -∇L(f), of the shape of f."""

@@ -51,6 +51,14 @@ class Hinge(Loss):
         curved = bent * bent / (2 * self.width) if self.width else bent
         return float(self.times(curved + (short - bent)).sum())
 
+    def values(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
+        """The same of the columns of (n, p), as (p,)."""
+        if self.width:
+            return super().values(predictions, targets)
+        short = np.maximum(1 - targets[:, None] * predictions, 0)
+        totals: FloatArray = self.times(short).sum(axis=0)
+        return totals
+
     def residual(self, predictions: FloatArray, targets: FloatArray) -> FloatArray:
         """w_i y_i times the share of the full slope."""
         short = np.maximum(1 - targets * predictions, 0)
