@@ -282,13 +282,20 @@ class PlainPairSums(_PairSums):
     def _halves(self, joined: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         sixteen, rounding = tirx.const(16, "int32"), tirx.const(1 << 15, "int32")
         low, *rest = joined
-        halves = [tuple(tir.bind(word.astype("int16").astype("int32")) for word in low)]
+        halves = [tuple(tir.bind(_low_half(word)) for word in low)]
         # What a negative low half has borrowed comes back by rounding.
         halves += [
             tuple(tir.bind(call("add", word, rounding) >> sixteen) for word in high)
             for high in rest
         ]
         return [(s, t) for s, t in halves]
+
+
+def _low_half(word: Any) -> Any:
+    """The lower sixteen bits with their sign, also of a constant: a neuron of one sum has one."""
+    if isinstance(word, tirx.IntImm):
+        return tirx.const((int(word.value) + 2**15) % 2**16 - 2**15, "int32")
+    return word.astype("int16").astype("int32")
 
 
 def _order(inputs: int) -> NDArray[np.intp]:
