@@ -29,11 +29,14 @@ def make_network(
     amplitude: int = 100,
     constant: int = 32,
 ) -> QuantizedNetwork:
-    """A random network: ±1 or int8 weights; a readout that is dense, one-hot or mostly zero."""
+    """A random network: ±1 or int8 weights; a readout that is dense, one-hot or mostly zero.
+
+    Neurons of "one sum" T of ±1 weights are T·(T + 178).
+    """
     rng = np.random.default_rng(seed)
 
     def draw() -> np.ndarray:
-        if weights == "signs":
+        if weights in ("signs", "one sum"):
             return rng.choice(np.array([-1, 1], dtype=np.int8), (neurons, inputs))
         if weights == "extreme":
             return rng.choice(np.array([-128, 127], dtype=np.int8), (neurons, inputs))
@@ -45,9 +48,12 @@ def make_network(
     elif readout == "zero":
         matrix[:] = 0
     bias = (constant * rng.choice([-1, 1], (2, neurons))).astype(np.int32)
+    left, right = draw(), draw()
+    if weights == "one sum":
+        right, bias[1] = left, bias[0] + 178
     return QuantizedNetwork(
         [
-            QuadraticLayer(draw(), draw(), bias[0], bias[1]),
+            QuadraticLayer(left, right, bias[0], bias[1]),
             ReadoutLayer(matrix, rng.integers(-(10**6), 10**6, outputs)),
         ]
     )

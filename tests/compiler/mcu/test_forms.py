@@ -28,6 +28,7 @@ CASES = {
     "int8 weights": (29, 18, 3, {"weights": "int8"}),
     "wide with empty places": (600, 7, 3, {"constant": 1000}),
     "extreme weights": (40, 6, 1, {"weights": "extreme"}),
+    "neurons of one sum": (13, 9, 3, {"weights": "one sum"}),
 }
 CORES = list_cores()
 
