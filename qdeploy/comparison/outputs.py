@@ -269,4 +269,7 @@ def _cell(points: Sequence[Point], method: str, budget: int) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    # Other processes must find the functions in their module, not in __main__.
+    from qdeploy.comparison.outputs import main as run
+
+    typer.run(run)
