@@ -5,6 +5,7 @@ to the last bit, because equal rows are merged before training.
 """
 
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -33,7 +34,7 @@ class EstimatorError(QDeployError, ValueError):
     """What scikit-learn expects as a ValueError, in the words of qdeploy."""
 
 
-class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
+class _QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     """What both estimators share: options, the fitted model, and its file."""
 
     loss: str
@@ -99,8 +100,9 @@ class _QuantizedEstimator(BaseEstimator):  # type: ignore[misc]
             estimator.feature_names_in_ = np.array(names, dtype=object)
         return estimator
 
+    @abstractmethod
     def _adopt(self, model: Model) -> None:
-        raise NotImplementedError
+        """Take a model as the fitted one, if it is for the estimator's task."""
 
     def _train(
         self,
