@@ -64,6 +64,7 @@ def test_certificate_holds_and_survives_its_file(trained, rows, case, tmp_path):
     check = certify(model, rows)
     assert check.holds, check.reason
     assert check.objective <= model.certificate.objective
+    assert check.objective == pytest.approx(model.certificate.objective, rel=1e-12)
     assert check.bound >= model.certificate.bound
     loaded = onnx.load(onnx.save(model, tmp_path / "model.onnx"))
     assert (loaded.certificate.weights, loaded.certificate.penalty_kind) == case

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdeploy.errors import QDeployError
+from qdeploy.training import polish
 from qdeploy.training.bounds import norm_bounds
 from qdeploy.training.level_oracle import LevelOracle, best_levels
 from qdeploy.training.losses import losses
@@ -156,6 +157,23 @@ def test_moves_between_levels_use_them(penalty):
         features = problem.features(few.left, few.right)
         least[name] = solve_master(problem, features, few.weights[:, 0]).objective
     assert least["3-bit"] < least["binary"] * 0.99
+
+
+def test_moves_count_what_a_weight_costs():
+    """Where the penalty is everything, weights only become smaller, and no neuron vanishes."""
+    problem = replace(small_problem("3-bit", "size", inputs=4), penalty=1e6)
+    generator = np.random.default_rng(0)
+    levels = np.array(problem.family.levels, dtype=np.int8)
+    left, right = (levels[generator.integers(0, len(levels), (6, 5))] for _ in range(2))
+    neurons = SharedNeurons(left, right, np.full((6, 1), 0.1))
+    smaller = polish._move([problem], neurons)
+    for before, after in zip((left, right), smaller, strict=True):
+        assert (np.abs(after) == 1).all()
+        assert (np.abs(after) <= np.abs(before)).all()
+    ternary = replace(problem, family=family_of("ternary", "size"))
+    signs = [np.sign(side) for side in (left, right)]
+    for after in polish._move([ternary], SharedNeurons(signs[0], signs[1], neurons.weights)):
+        assert (np.count_nonzero(after, axis=1) == 1).all()
 
 
 @pytest.mark.parametrize("penalty", ["count", "size"])
