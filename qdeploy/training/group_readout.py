@@ -10,12 +10,10 @@ import numpy as np
 
 from qdeploy.training.group_problem import GroupProblem
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.readout import SILENT_UNIT, IntegerReadout
+from qdeploy.training.readout import SILENT_UNIT, WIDTHS, IntegerReadout
 
 __all__ = ["group_readout"]
 
-WIDTHS = (4, 6, 8, 16)
-"""Widths in bits that "auto" chooses from."""
 MOVES_PER_WEIGHT = 4
 ENOUGH = 1e-3
 """Share of the real readout's objective that the width chosen by "auto" may cost."""
