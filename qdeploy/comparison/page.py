@@ -101,9 +101,11 @@ is chosen or kept is told by training rows alone.
 - **training loss**: ½ Σ (f − y)² a row, summed over the outputs, of the integer network as
   deployed. *To ours*: against the compact network of the same width, means over the splits;
   *below ours*: on how many splits it is lower.
-- **proven gap**: how far the objective, loss + λ Σ|α|, can be from the best network of any
-  width on the same inputs, the largest over the splits. The certified run on the same split
-  proves the bound, at its λ. A network on inputs scaled otherwise has its own certificate, at
+- **objective**: loss + λ Σ|α| a row, at the λ of the proven gap; it can be compared where λ and
+  inputs are the same, that is, not between "own λ" and the others.
+- **proven gap**: how far that objective can be from the best network of any width on the same
+  inputs, the largest over the splits. The certified run on the same split proves the bound, at its
+  λ. A network on inputs scaled otherwise has its own certificate, at
   the λ that says most for it; "own λ" marks that, and the two are not to be compared. A method
   that spends large readout weights to lower its loss has a large gap at a λ that prices them.
   Where nothing was proven the column says so.

@@ -47,6 +47,8 @@ class Row:
         neurons: m that was asked for, or None.
         width: mean number of neurons, or None.
         loss: mean training loss a row, or None for a float reference.
+        objective: mean objective a row at the penalties of the proofs, or None where a split has
+            none.
         gaps: proven gap of each split, None where nothing was proven of it.
         own_penalty: whether the gaps are at the network's own λ and inputs.
         train_accuracy: on the training rows.
@@ -65,6 +67,7 @@ class Row:
     neurons: int | None
     width: float | None
     loss: float | None
+    objective: float | None
     gaps: tuple[float | None, ...]
     own_penalty: bool
     train_accuracy: Interval
@@ -104,13 +107,26 @@ def proven_gap(result: Result, reference: Result | None) -> float | None:
         result: the network.
         reference: the certified run on the same split.
     """
+    proof = _proof_of(result, reference)
+    if proof is None or proof.bound is None:
+        return None
+    objective = _objective(result, proof) * (1 + ROUNDING)
+    return max(1 - proof.bound / objective, 0.0) if objective > 0 else 0.0
+
+
+def _proof_of(result: Result, reference: Result | None) -> Result | None:
+    """The run whose bound and penalty hold for a network, or None."""
     proof = result if result.bound is not None else reference
     if result.loss is None or result.size is None or proof is None:
         return None
     if proof.bound is None or proof.penalty is None or proof.digest != result.digest:
         return None
-    objective = (result.loss + proof.penalty * result.size) * (1 + ROUNDING)
-    return max(1 - proof.bound / objective, 0.0) if objective > 0 else 0.0
+    return proof
+
+
+def _objective(result: Result, proof: Result) -> float:
+    """Loss + λ Σ|α| at the λ of a proof."""
+    return (result.loss or 0.0) + (proof.penalty or 0.0) * (result.size or 0.0)
 
 
 def rows_of(data: str, plan: Plan, results: Sequence[Result]) -> list[Row]:
@@ -140,6 +156,11 @@ def _row(
     runs = [by_place[method, neurons, seed] for seed in seeds]
     references = [by_place.get(("certified", None, seed)) for seed in seeds]
     sizes = [runs[0].test_rows, runs[0].train_rows]
+    proofs = [_proof_of(run, known) for run, known in zip(runs, references, strict=True)]
+    objectives = [
+        _objective(run, proof) for run, proof in zip(runs, proofs, strict=True) if proof is not None
+    ]
+    objective = float(np.mean(objectives)) if len(objectives) == len(runs) else None
     width, loss = (_mean(runs, figure) for figure in ("width", "loss"))
     row = Row(
         data=data,
@@ -147,6 +168,7 @@ def _row(
         neurons=neurons,
         width=width,
         loss=None if loss is None else loss / runs[0].train_rows,
+        objective=None if objective is None else objective / runs[0].train_rows,
         gaps=tuple(proven_gap(run, known) for run, known in zip(runs, references, strict=True)),
         own_penalty=method != "certified" and all(run.bound is not None for run in runs),
         train_accuracy=interval([run.train_accuracy for run in runs], *sizes),

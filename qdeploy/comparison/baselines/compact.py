@@ -12,8 +12,9 @@ class Compact(Baseline):
     name: ClassVar[str] = "compact"
     label: ClassVar[str] = "qdeploy, compact"
     about: ClassVar[str] = (
-        "several starts, learned input scales, bit flips, a readout solved in integers; its proof "
-        "takes part of its time"
+        "several starts, learned input scales, bit flips, a readout solved in integers; of the "
+        "ridges that predict held-out rows as well as the best it takes the one that fits the "
+        "others most closely; its proof takes part of its time"
     )
     family: ClassVar[Family] = "ours"
     width_bound: ClassVar[bool] = True
