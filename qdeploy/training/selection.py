@@ -79,7 +79,7 @@ def largest_beta(
     oracle = oracle_for(family, integers.shape[1], generator)
     largest = 0.0
     for column in targets.T:
-        problem = TrainingProblem(integers, column, 1.0, loss)
+        problem = TrainingProblem(integers, column, 1.0, loss, family=family)
         zero = np.zeros(len(column))
         constant = zero + loss.best_intercept(zero, column)
         # Smoothed: at a kink, a single residual says little about the others.

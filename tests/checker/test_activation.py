@@ -148,6 +148,15 @@ def test_sides_are_for_neurons_of_one_sum(data, trained):
     refuted(with_output(products, sides=sides), data, "not for products", "two proofs")
 
 
+def test_beta_is_chosen_for_the_activation(data):
+    from qdeploy import QuantizedClassifier
+
+    chosen = QuantizedClassifier(activation="0.09,0.5,0.47").fit(data.features, data.target)
+    assert chosen.certificate_.activation.linear == 178
+    assert chosen.certificate_.gap < 0.05
+    assert 0 < chosen.certificate_.beta < 10
+
+
 def test_options_that_do_not_go_together(data):
     from qdeploy.errors import QDeployError
 
