@@ -129,8 +129,8 @@ class Options:
             raise QDeployError(f"outputs must be 'separate' or 'shared', not {self.outputs!r}")
         if self.outputs == "shared" and (self.chosen_mode == "compact" or self.gap is not None):
             raise QDeployError(
-                "shared outputs are for the certified mode (--mode certified) without a target gap; "
-                "the compact mode shares its neurons anyway"
+                "shared outputs are for the certified mode (--mode certified) without a target "
+                "gap; the compact mode shares its neurons anyway"
             )
 
         if self.checkpoint is not None and (
