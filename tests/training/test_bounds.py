@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdeploy.errors import QDeployError
-from qdeploy.training.bounds import TimeLimitReached, cutting_planes, enumeration, norm_bounds
+from qdeploy.training.bounds import (
+    TimeLimitReached,
+    branch_and_bound,
+    cutting_planes,
+    enumeration,
+    norm_bounds,
+)
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
 from qdeploy.training.bounds.enumeration import rounded_matrix
 from qdeploy.training.bounds.interior_point import semidefinite_norm
@@ -169,6 +175,18 @@ def test_branch_and_bound_without_time_is_proven():
     easy = norm_bounds["branch-and-bound"].prove(matrix, enough=2 * norm)
     assert norm <= easy.norm_bound <= 2 * norm
     assert len(easy.tree.fixed) == 1
+
+
+def test_branch_and_bound_says_when_its_proof_is_full(monkeypatch):
+    monkeypatch.setattr(cutting_planes, "ROUNDS", 1)
+    monkeypatch.setattr(branch_and_bound, "LARGEST_LEAVES", 1)
+    matrix = symmetric(np.random.default_rng(1), 18, "random", 10**6)
+    norm = brute_force(matrix)
+    events = []
+    proof = norm_bounds["branch-and-bound"].prove(matrix, progress=events.append)
+    assert events[-1].stage == branch_and_bound.FULL
+    assert events[-1].detail["leaves"] == len(proof.tree.fixed) == 1
+    assert proof.norm_bound >= norm
 
 
 def test_cutting_planes_close_most_of_the_gap():

@@ -45,6 +45,7 @@ ROUNDS = 5
 LARGEST_TABLE = 2**22
 """Weights, leaves times cuts, that a proof may hold: more would not fit a model file well."""
 LARGEST_LEAVES = 10_000
+FULL = "branch and bound ends: a larger proof would not fit a model file"
 
 
 @dataclass(order=True)
@@ -112,7 +113,10 @@ class _Search:
         done: list[_Leaf] = []
         while leaves and time.monotonic() < self._deadline:
             worst = leaves[0]
-            if worst.proof.bound <= self._goal or not self._fits(leaves + done):
+            if worst.proof.bound <= self._goal:
+                break
+            if not self._fits(leaves + done):
+                self._tell(leaves, FULL)
                 break
             heapq.heappop(leaves)
             if worst.fixed.all():
@@ -183,13 +187,15 @@ class _Search:
         cuts = sum(int(np.count_nonzero(leaf.proof.weights)) for leaf in leaves)
         return len(leaves) < LARGEST_LEAVES and len(leaves) * cuts <= LARGEST_TABLE
 
-    def _tell(self, leaves: list[_Leaf]) -> None:
+    def _tell(self, leaves: list[_Leaf], stage: str = "branch and bound") -> None:
         above = leaves[0].proof.bound / self._attained - 1
         figures: dict[str, float | str] = {
             "leaves": len(leaves),
             "above the norm": f"{above:.3%}",
         }
-        self._progress(ProgressEvent("branch and bound", self._split, None, figures))
+        if math.isfinite(self._deadline):
+            figures["seconds left"] = f"{max(self._deadline - time.monotonic(), 0.0):.0f}"
+        self._progress(ProgressEvent(stage, self._split, None, figures))
 
     def _conclude(self, leaves: list[tuple[NDArray[np.int8], LeafProof, Cuts]]) -> NormProof:
         used = [cuts[proof.weights > 0] for _, proof, cuts in leaves]

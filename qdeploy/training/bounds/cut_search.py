@@ -62,8 +62,11 @@ def violated_cuts(
         if not len(signs):
             break
     found, sizes = np.vstack(met), np.concatenate(values)
+    # Searches meet, with either sign.
+    leading = np.take_along_axis(found, (found != 0).argmax(axis=1)[:, None], 1)
+    found, place = np.unique(found * leading, axis=0, return_index=True)
     # The exchange of u and v makes two of one: twice as many are kept until that is known.
-    best = np.argsort(sizes, kind="stable")[: 4 * limit]
+    best = np.argsort(sizes[place], kind="stable")[: 2 * limit]
     table = _table(found[best], largest)
     return united(no_cuts(largest), canonical(table, len(together)))[:limit]
 
