@@ -47,7 +47,7 @@ class _QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     gap: float | None
     time_limit: float | None
     scaling: Scaling | Literal["auto"]
-    readout_bits: int
+    readout_bits: int | Literal["auto"]
     relaxation: str
     activation: str
     weights: str

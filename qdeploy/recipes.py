@@ -71,7 +71,9 @@ class Recipe(BaseModel):
     gap: Annotated[float, BeforeValidator(GAP)] | None = None
     time_limit: Annotated[float, BeforeValidator(TIME_LIMIT)] | None = None
     scaling: Scaling | Literal["auto"] = "auto"
-    readout_bits: Annotated[int, BeforeValidator(READOUT_BITS)] = 8
+    readout_bits: Annotated[
+        int | Literal["auto"], BeforeValidator(partial(auto_or, READOUT_BITS))
+    ] = 8
     activation: Annotated[str, BeforeValidator(activation_text)] = "bilinear"
     weights: str = "binary"
     penalty: str = "count"

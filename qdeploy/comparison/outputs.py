@@ -24,10 +24,10 @@ from qdeploy.files import write_text
 from qdeploy.network import QuantizedNetwork
 from qdeploy.training.assembly import build_network, drop_silent, merge
 from qdeploy.training.columns import ColumnGeneration
-from qdeploy.training.group_columns import GroupColumns
-from qdeploy.training.group_problem import GroupProblem
-from qdeploy.training.group_readout import group_readout
-from qdeploy.training.group_selection import largest_group_beta
+from qdeploy.training.group.columns import GroupColumns
+from qdeploy.training.group.problem import GroupProblem
+from qdeploy.training.group.readout import group_readout
+from qdeploy.training.group.selection import largest_group_beta
 from qdeploy.training.losses import FloatArray, losses
 from qdeploy.training.options import Outputs
 from qdeploy.training.polish import SharedNeurons

@@ -13,8 +13,8 @@ from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import advice_for
 from qdeploy.training.assembly import build_network, drop_silent, gather, merge
 from qdeploy.training.checkpoint import Checkpoint, open_checkpoint, run_identity
-from qdeploy.training.group import train_group
-from qdeploy.training.group_selection import select_group_beta
+from qdeploy.training.group.selection import select_group_beta
+from qdeploy.training.group.training import train_group
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.neurons import NeuronFamily
 from qdeploy.training.options import Options
@@ -25,7 +25,7 @@ from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.proof import certificate_for
 from qdeploy.training.result import Fitted, merge_histories
 from qdeploy.training.selection import Selection, select_beta
-from qdeploy.training.sized_readout import family_readout
+from qdeploy.training.sized_readout import choose_family_readout
 from qdeploy.training.stopping import Stop, stop_on_interruption
 from qdeploy.training.threads import single_threaded
 
@@ -109,7 +109,7 @@ def _train(
             progress(ProgressEvent("reducing the neurons to the budget", 0, None))
             shared = merge(reduce_neurons(problems, shared, neurons))
         progress(ProgressEvent("integer readout", 0, None))
-        readout = family_readout(problems, shared, options.readout_bits)
+        readout, widths = choose_family_readout(problems, shared, options.readout_bits)
         shared, readout = drop_silent(shared, readout)
     network = build_network(shared, readout, family.activation)
     duals = [output.dual for output in outputs]
@@ -123,6 +123,7 @@ def _train(
         advice=advice_for(certificate, outputs, integers.shape[1], neurons, options.gap, selection),
         selection=selection,
         interrupted=stop.requested,
+        readout_widths=widths,
     )
 
 

@@ -7,7 +7,7 @@ any width at the penalty β·d (docs/training.md).
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -27,7 +27,7 @@ from qdeploy.training.plan import EFFORT, Plan, plan_search
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.proof import certificate_for
-from qdeploy.training.readout import IntegerReadout, integer_readout
+from qdeploy.training.readout import IntegerReadout, ReadoutWidth, choose_readout
 from qdeploy.training.result import Fitted
 from qdeploy.training.search import Candidate, Choice, Rows, Start, refine
 from qdeploy.training.selection import fold_numbers, prediction_errors
@@ -78,7 +78,7 @@ def train_compact(
     dimension = integers.shape[1]
     problems = [TrainingProblem(integers, column, 0.0, loss) for column in targets.T]
     with single_threaded():
-        network, readout = _in_integers(problems, best, options.readout_bits)
+        network, readout, widths = _in_integers(problems, best, options.readout_bits)
         beta = options.beta
         if beta == "auto":
             beta = telling_penalty(problems, network, readout) / dimension
@@ -93,6 +93,7 @@ def train_compact(
         history=(),
         advice=compact_advice(certificate, network.layers[0].width, complete),
         selection=None,
+        readout_widths=widths,
     )
 
 
@@ -267,14 +268,14 @@ def _held_out(
 
 
 def _in_integers(
-    problems: Sequence[TrainingProblem], best: Candidate, bits: int
-) -> tuple[QuantizedNetwork, IntegerReadout]:
+    problems: Sequence[TrainingProblem], best: Candidate, bits: int | Literal["auto"]
+) -> tuple[QuantizedNetwork, IntegerReadout, tuple[ReadoutWidth, ...]]:
     """The integer network: its readout is solved for, at several units, and the best is kept."""
     dimension = problems[0].dimension
     found = best.found
     shared = merge(SharedNeurons(found.left, found.right, found.readout.weights / dimension))
     features = problems[0].features(shared.left, shared.right)
     ridge = best.ridge * dimension**2
-    readout = integer_readout(problems, features, shared.weights, bits, ridge=ridge)
+    readout, widths = choose_readout(problems, features, shared.weights, bits, ridge=ridge)
     shared, readout = drop_silent(shared, readout)
-    return build_network(shared, readout), readout
+    return build_network(shared, readout), readout, widths

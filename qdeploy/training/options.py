@@ -48,7 +48,7 @@ class Options:
     gap: float | None
     time_limit: float | None
     scaling: Scaling | Literal["auto"]
-    readout_bits: int
+    readout_bits: int | Literal["auto"]
     relaxation: str
     seed: int
     jobs: int
@@ -76,7 +76,7 @@ class Options:
             ("max_ops", OPERATIONS),
             ("gap", GAP),
             ("time_limit", TIME_LIMIT),
-            ("readout_bits", READOUT_BITS),
+            ("readout_bits", partial(auto_or, READOUT_BITS)),
             ("activation", read_activation),
         ]
         for name, check in checks:

@@ -14,6 +14,7 @@ from qdeploy.model import Model
 from qdeploy.network import QuantizedNetwork
 from qdeploy.training.checkpoint import Checkpoint
 from qdeploy.training.options import Mode
+from qdeploy.training.readout import ReadoutWidth
 from qdeploy.training.selection import Selection
 from qdeploy.training.within_size import WithinSize
 
@@ -50,6 +51,7 @@ class Fitted:
         advice: what would be needed to do better, one sentence each.
         selection: the cross-validation behind β, or None.
         interrupted: training was ended before it was done.
+        readout_widths: what several widths of the readout's integers cost, ascending.
     """
 
     quantizer: InputQuantizer
@@ -60,6 +62,7 @@ class Fitted:
     advice: tuple[str, ...]
     selection: Selection | None
     interrupted: bool = False
+    readout_widths: tuple[ReadoutWidth, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,8 @@ class TrainingResult:
         selection: the cross-validation behind β, or None where β was given.
         within_size: what is proven of the loss alone, in the compact mode.
         checkpoint: folder of steps that are kept until the model is saved.
+        readout_widths: what several widths of the readout's integers cost with the same neurons,
+            ascending; one of them is the network's. None where neurons have prices of their own.
     """
 
     model: Model
@@ -87,6 +92,7 @@ class TrainingResult:
     selection: Selection | None
     within_size: WithinSize | None = None
     checkpoint: Path | None = None
+    readout_widths: tuple[ReadoutWidth, ...] = ()
 
     @property
     def network(self) -> QuantizedNetwork:

@@ -5,6 +5,7 @@ a unit of A_jk then costs λ·s_j. Where all sizes are equal that is the usual r
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,33 @@ from qdeploy.training.assembly import features_of
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import TrainingProblem
-from qdeploy.training.readout import IntegerReadout, integer_readout
+from qdeploy.training.readout import (
+    IntegerReadout,
+    ReadoutWidth,
+    choose_readout,
+    integer_readout,
+)
 
-__all__ = ["family_readout"]
+__all__ = ["choose_family_readout", "family_readout"]
 
 MOVES_PER_WEIGHT = 20
+PRICED_BITS = 8
+"""What "auto" is where neurons have prices of their own: their widths are not compared."""
+
+
+def choose_family_readout(
+    problems: Sequence[TrainingProblem], neurons: SharedNeurons, bits: int | Literal["auto"]
+) -> tuple[IntegerReadout, tuple[ReadoutWidth, ...]]:
+    """As `family_readout`, with what several widths cost; none are compared with own prices."""
+    family = problems[0].family
+    if family.by_size:
+        return family_readout(problems, neurons, PRICED_BITS if bits == "auto" else bits), ()
+    features = features_of(problems[0], neurons)
+    found, widths = choose_readout(problems, features, neurons.weights, bits)
+    size = family.largest**2
+    if size == 1:
+        return found, widths
+    return IntegerReadout(found.weights, found.intercepts * size, found.scale / size), widths
 
 
 def family_readout(

@@ -12,19 +12,19 @@ import qdeploy
 from qdeploy.data import dataset_from_arrays
 from qdeploy.errors import QDeployError
 from qdeploy.progress import silent
-from qdeploy.training.group_columns import GroupColumns, price
-from qdeploy.training.group_lasso import solve_group_lasso
-from qdeploy.training.group_norm import (
+from qdeploy.training.group.columns import GroupColumns, price
+from qdeploy.training.group.lasso import solve_group_lasso
+from qdeploy.training.group.norm import (
     block_matrix,
     norm_bound_of,
     prove_group_norm,
     relax_group_norm,
 )
-from qdeploy.training.group_problem import GroupProblem, solve_group_master
-from qdeploy.training.group_proof import prove_group_dual
-from qdeploy.training.group_readout import group_readout
-from qdeploy.training.group_residual import relaxed_residual
-from qdeploy.training.group_selection import largest_group_beta, select_group_beta
+from qdeploy.training.group.problem import GroupProblem, solve_group_master
+from qdeploy.training.group.proof import prove_group_dual
+from qdeploy.training.group.readout import group_readout
+from qdeploy.training.group.residual import relaxed_residual
+from qdeploy.training.group.selection import largest_group_beta, select_group_beta
 from qdeploy.training.losses import losses
 from qdeploy.training.problem import lift
 from qdeploy.training.rounding import distinct

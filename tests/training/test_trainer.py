@@ -98,6 +98,8 @@ def test_saved_model_is_the_trained_one(cancer, trained, tmp_path):
 
 
 def test_narrow_readout_costs_and_says_so(cancer, trained):
+    (wide,) = [width for width in trained.readout_widths if width.chosen]
+    assert wide.bits == 8
     narrow = train(cancer, beta=10.0, readout_bits=3)
     assert narrow.network.layers[1].weights.max() <= 3
     assert narrow.network.layers[1].weights.min() >= -3
@@ -220,7 +222,7 @@ def test_provenance_is_json_and_names_the_options(trained):
         ({"neurons": 0}, "neurons must be a whole number of at least 1, not 0"),
         ({"gap": 1.5}, "gap must be"),
         ({"time_limit": 0}, "time_limit must be a number above 0"),
-        ({"readout_bits": 1}, "readout_bits must be a whole number from 2 up to"),
+        ({"readout_bits": 1}, "readout_bits must be 'auto' or a whole number from 2 up to"),
         ({"loss": "hinged"}, "unknown loss 'hinged'; choose one of"),
         ({"mode": "small"}, "mode must be 'certified' or 'compact', not 'small'"),
         ({"mode": "compact"}, "give one (--neurons, --max-bytes or --max-ops)"),

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from qdeploy.training.group_problem import GroupProblem
+from qdeploy.training.group.problem import GroupProblem
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.readout import SILENT_UNIT, WIDTHS, IntegerReadout
 

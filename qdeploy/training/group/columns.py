@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.training.columns import CONVERGED, VIOLATION
-from qdeploy.training.group_norm import relax_group_norm
-from qdeploy.training.group_problem import GroupProblem, GroupSolution, solve_group_master
+from qdeploy.training.group.norm import relax_group_norm
+from qdeploy.training.group.problem import GroupProblem, GroupSolution, solve_group_master
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.rounding import distinct, signs

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
-from qdeploy.training.group_lasso import solve_group_lasso
+from qdeploy.training.group.lasso import solve_group_lasso
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.problem import TrainingProblem
 

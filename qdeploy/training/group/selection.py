@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from qdeploy.data.dataset import Task
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.training.group_columns import GroupColumns, price
-from qdeploy.training.group_problem import GroupProblem, check_provable
+from qdeploy.training.group.columns import GroupColumns, price
+from qdeploy.training.group.problem import GroupProblem, check_provable
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.selection import (
     FOLDS,

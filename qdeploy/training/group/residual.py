@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.training.group_norm import relax_group_norm
-from qdeploy.training.group_problem import GroupProblem
+from qdeploy.training.group.norm import relax_group_norm
+from qdeploy.training.group.problem import GroupProblem
 from qdeploy.training.lasso import solve_lasso
 from qdeploy.training.losses import FloatArray
 

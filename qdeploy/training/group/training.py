@@ -15,16 +15,16 @@ from qdeploy.data import InputQuantizer
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.assembly import build_network, drop_silent, merge
-from qdeploy.training.group_columns import GroupColumns
-from qdeploy.training.group_problem import (
+from qdeploy.training.group.columns import GroupColumns
+from qdeploy.training.group.problem import (
     GroupProblem,
     GroupSolution,
     check_provable,
     solve_group_master,
 )
-from qdeploy.training.group_proof import GroupDual, group_certificate, prove_group_dual
-from qdeploy.training.group_readout import group_readout
-from qdeploy.training.group_residual import relaxed_residual
+from qdeploy.training.group.proof import GroupDual, group_certificate, prove_group_dual
+from qdeploy.training.group.readout import group_readout
+from qdeploy.training.group.residual import relaxed_residual
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.polish import SharedNeurons
@@ -150,7 +150,8 @@ def _train(
         shared = merge(_reduce(problem, shared, neurons))
     progress(ProgressEvent("integer readout", 0, None))
     features = problem.first.features(shared.left, shared.right)
-    readout = group_readout(problem, features, shared.weights, options.readout_bits)
+    bits = 8 if options.readout_bits == "auto" else options.readout_bits
+    readout = group_readout(problem, features, shared.weights, bits)
     shared, readout = drop_silent(shared, readout)
     network = build_network(shared, readout)
     certificate = group_certificate(problem, dual, network, readout, beta)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from qdeploy.certificate import Certificate, OutputCertificate, SharedProof, dataset_digest
 from qdeploy.network import QuantizedNetwork
-from qdeploy.training.group_norm import GroupProof, prove_group_norm
-from qdeploy.training.group_problem import GroupProblem
+from qdeploy.training.group.norm import GroupProof, prove_group_norm
+from qdeploy.training.group.problem import GroupProblem
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import CONSTANT
 from qdeploy.training.readout import IntegerReadout
