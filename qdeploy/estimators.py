@@ -24,7 +24,7 @@ from qdeploy.data.sources import generic_names
 from qdeploy.data.weighting import ClassWeight, merge_rows
 from qdeploy.errors import QDeployError
 from qdeploy.model import Classes, Model, Numbers
-from qdeploy.training.options import Mode, Outputs
+from qdeploy.training.options import InputShifts, Mode, Outputs
 from qdeploy.training.trainer import train
 
 __all__ = ["EstimatorError", "QuantizedClassifier", "QuantizedRegressor"]
@@ -53,6 +53,7 @@ class _QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     weights: str
     penalty: str
     outputs: Outputs
+    input_shifts: InputShifts
     random_state: Any
     n_jobs: int | None
     model_: Model
@@ -159,6 +160,7 @@ class _QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                 weights=self.weights,
                 penalty=self.penalty,
                 outputs=self.outputs,
+                input_shifts=self.input_shifts,
                 seed=int(state) if whole else int(check_random_state(state).randint(2**31)),
                 jobs=1 if self.n_jobs is None else self.n_jobs,
                 class_weight=class_weight,
@@ -191,13 +193,14 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         gap: proven gap at which to stop (certified mode).
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
-        readout_bits: width of the integer readout weights.
+        readout_bits: width of the integer readout weights, or "auto".
         relaxation: solver of the semidefinite relaxation.
         activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
             mode).
         penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
         outputs: "separate" or "shared" neurons of several outputs (certified mode).
+        input_shifts: "none" or "learned" powers of two as weights of the inputs (certified mode).
         class_weight: weight of each class, or "balanced".
         random_state: a seed; a generator or None draws one.
         n_jobs: processes, as joblib counts them; None is one.
@@ -223,12 +226,13 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         gap: float | None = None,
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
-        readout_bits: int = 8,
+        readout_bits: int | Literal["auto"] = 8,
         relaxation: str = "low-rank",
         activation: str = "bilinear",
         weights: str = "binary",
         penalty: str = "count",
         outputs: Outputs = "separate",
+        input_shifts: InputShifts = "none",
         class_weight: ClassWeight | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -249,6 +253,7 @@ class QuantizedClassifier(ClassifierMixin, _QuantizedEstimator):  # type: ignore
         self.weights = weights
         self.penalty = penalty
         self.outputs = outputs
+        self.input_shifts = input_shifts
         self.class_weight = class_weight
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -320,13 +325,14 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         gap: proven gap at which to stop (certified mode).
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
-        readout_bits: width of the integer readout weights.
+        readout_bits: width of the integer readout weights, or "auto".
         relaxation: solver of the semidefinite relaxation.
         activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
             mode).
         penalty: "count" or "size", what |α| of a neuron is multiplied with; see `train`.
         outputs: "separate" or "shared" neurons of several outputs (certified mode).
+        input_shifts: "none" or "learned" powers of two as weights of the inputs (certified mode).
         random_state: a seed; a generator or None draws one.
         n_jobs: processes, as joblib counts them; None is one.
 
@@ -350,12 +356,13 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         gap: float | None = None,
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
-        readout_bits: int = 8,
+        readout_bits: int | Literal["auto"] = 8,
         relaxation: str = "low-rank",
         activation: str = "bilinear",
         weights: str = "binary",
         penalty: str = "count",
         outputs: Outputs = "separate",
+        input_shifts: InputShifts = "none",
         random_state: Any = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -375,6 +382,7 @@ class QuantizedRegressor(RegressorMixin, _QuantizedEstimator):  # type: ignore[m
         self.weights = weights
         self.penalty = penalty
         self.outputs = outputs
+        self.input_shifts = input_shifts
         self.random_state = random_state
         self.n_jobs = n_jobs
 

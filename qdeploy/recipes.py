@@ -80,6 +80,7 @@ class Recipe(BaseModel):
     sample_weight: str | None = None
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     outputs: Literal["separate", "shared"] | None = None
+    input_shifts: Literal["none", "learned"] | None = None
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.
@@ -170,6 +171,7 @@ def train_recipe(
             weights=recipe.weights,
             penalty=recipe.penalty,
             outputs=recipe.outputs or "separate",
+            input_shifts=recipe.input_shifts or "none",
             name=name,
             checkpoint=checkpoint,
             progress=progress,

@@ -165,6 +165,13 @@ def train(
             "outputs read, at one price (certified mode). Separate when not given."
         ),
     ] = None,
+    input_shifts: Annotated[
+        Literal["none", "learned"] | None,
+        typer.Option(
+            help="learned: weigh each input by a power of two where held-out rows gain by it "
+            "(certified mode; the compact mode learns scales anyway). None when not given."
+        ),
+    ] = None,
     readout_bits: Annotated[
         str,
         typer.Option(
@@ -263,6 +270,7 @@ def train(
             "time_limit": time_limit,
             "scaling": scaling,
             "outputs": outputs,
+            "input_shifts": input_shifts,
             "readout_bits": readout_bits,
             "activation": activation,
             "weights": weights,

@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from qdeploy.training.assembly import build_network, drop_silent, gather, merge
 from qdeploy.training.checkpoint import Checkpoint, open_checkpoint, run_identity
 from qdeploy.training.group.selection import select_group_beta
 from qdeploy.training.group.training import train_group
+from qdeploy.training.input_shifts import learn_shifts
 from qdeploy.training.losses import FloatArray, Loss
-from qdeploy.training.neurons import NeuronFamily
 from qdeploy.training.options import Options
 from qdeploy.training.output import Effort
 from qdeploy.training.outputs import train_outputs
@@ -24,6 +23,7 @@ from qdeploy.training.polish import reduce_neurons
 from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.proof import certificate_for
 from qdeploy.training.result import Fitted, merge_histories
+from qdeploy.training.search import Rows
 from qdeploy.training.selection import Selection, select_beta
 from qdeploy.training.sized_readout import choose_family_readout
 from qdeploy.training.stopping import Stop, stop_on_interruption
@@ -67,21 +67,9 @@ def _train(
 ) -> Fitted:
     seed, jobs, neurons = options.seed, options.jobs, options.neurons
     together = options.outputs == "shared" and targets.shape[1] > 1
-    prepared = _prepare(
-        dataset,
-        targets,
-        loss,
-        options.beta,
-        options.scaling,
-        seed,
-        jobs,
-        progress,
-        together,
-        options.family,
-        checkpoint,
-        stop,
+    quantizer, inputs, selection, beta = _prepare(
+        dataset, targets, loss, options, progress, together, checkpoint, stop
     )
-    quantizer, inputs, selection, beta = prepared
     integers = lift(inputs)
     if together:
         trained = train_group(integers, targets, loss, beta, options, progress, began)
@@ -131,43 +119,56 @@ def _prepare(
     dataset: Dataset,
     targets: FloatArray,
     loss: Loss,
-    beta: float | Literal["auto"],
-    scaling: Scaling | Literal["auto"],
-    seed: int,
-    jobs: int,
+    options: Options,
     progress: Progress,
     together: bool,
-    family: NeuronFamily,
     checkpoint: Checkpoint,
     stop: Stop,
 ) -> tuple[InputQuantizer, NDArray[np.int8], Selection | None, float]:
     """Quantiser, quantised inputs, the cross-validation if there was one, and β."""
+    family, scaling = options.family, options.scaling
+    select = select_group_beta if together else partial(select_beta, family=family, stop=stop)
 
-    def quantized(how: Scaling) -> tuple[InputQuantizer, NDArray[np.int8]]:
-        quantizer = InputQuantizer.fit(
-            dataset.features, dataset.feature_names, how, dataset.weights
-        )
-        return quantizer, quantizer.quantize(dataset.features)
+    def fitted(how: Scaling) -> InputQuantizer:
+        return InputQuantizer.fit(dataset.features, dataset.feature_names, how, dataset.weights)
 
-    if beta != "auto":
-        return *quantized("feature" if scaling == "auto" else scaling), None, beta
-    ways: tuple[Scaling, ...] = ("feature", "tensor") if scaling == "auto" else (scaling,)
-    found = []
-    for how in ways:
-        quantizer, inputs = quantized(how)
-        select = select_group_beta if together else partial(select_beta, family=family, stop=stop)
+    def chosen(quantizer: InputQuantizer, step: str) -> Selection:
+        """Cross-validation of β, or what a checkpoint knows of it."""
         choose = partial(
             select,
-            lift(inputs),
+            lift(quantizer.quantize(dataset.features)),
             targets,
             loss,
             dataset.task,
-            seed=seed,
-            jobs=jobs,
+            seed=options.seed,
+            jobs=options.jobs,
             progress=progress,
         )
-        selection = checkpoint.once(f"beta-{how}", choose, lambda: not stop.requested)
-        found.append((quantizer, inputs, selection, selection.beta))
-        if stop.requested:
-            break
-    return min(found, key=lambda candidate: candidate[2].error)
+        return checkpoint.once(f"beta-{step}", choose, lambda: not stop.requested)
+
+    selection: Selection | None = None
+    if options.beta != "auto":
+        quantizer = fitted("feature" if scaling == "auto" else scaling)
+        beta = options.beta
+    else:
+        ways: tuple[Scaling, ...] = ("feature", "tensor") if scaling == "auto" else (scaling,)
+        found = []
+        for how in ways:
+            way = fitted(how)
+            found.append((way, chosen(way, how)))
+            if stop.requested:
+                break
+        quantizer, selection = min(found, key=lambda candidate: candidate[1].error)
+        beta = selection.beta
+    if options.input_shifts == "learned" and not stop.requested:
+        rows = Rows(dataset.features, quantizer, targets, loss)
+        learn = partial(
+            learn_shifts, rows, beta, dataset.task, family, options.seed, progress, stop
+        )
+        shifts = checkpoint.once("shifts", learn, lambda: not stop.requested)
+        if shifts.any():
+            quantizer = quantizer.rescaled(np.exp2(shifts))
+            if selection is not None:
+                selection = chosen(quantizer, "shifted")
+                beta = selection.beta
+    return quantizer, quantizer.quantize(dataset.features), selection, beta

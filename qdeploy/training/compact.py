@@ -19,11 +19,13 @@ from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import compact_advice
 from qdeploy.training.assembly import build_network, drop_silent, merge
+from qdeploy.training.blocks import is_large
 from qdeploy.training.input_selection import select_inputs
+from qdeploy.training.large_search import search_large
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.penalised import prove_any_width, telling_penalty
-from qdeploy.training.plan import EFFORT, Plan, plan_search
+from qdeploy.training.plan import EFFORT, HURRIED, Plan, plan_search
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.proof import certificate_for
@@ -68,7 +70,9 @@ def train_compact(
     assert options.neurons is not None
     limit = math.inf if options.time_limit is None else options.time_limit
     ways = _ways(dataset, targets, loss, options)
-    if options.time_limit is None:
+    if is_large(len(targets), ways[0].rows.dimension):
+        best, complete = _large(ways, options, progress, began)
+    elif options.time_limit is None:
         best, complete = _planned(dataset, ways, options, progress)
     else:
         best, complete = _hurried(dataset, ways, options, progress, began)
@@ -83,7 +87,9 @@ def train_compact(
         if beta == "auto":
             beta = telling_penalty(problems, network, readout) / dimension
         problems = [replace(problem, penalty=beta * dimension) for problem in problems]
-        duals = prove_any_width(problems, network, readout, options.seed, began + limit, progress)
+        # Where rows are many, a wider network near the optimum would take longer than the search.
+        deadline = began if problems[0].is_large else began + limit
+        duals = prove_any_width(problems, network, readout, options.seed, deadline, progress)
     certificate = certificate_for(problems, duals, network, readout, beta)
     return Fitted(
         quantizer=quantizer,
@@ -107,6 +113,26 @@ def _planned(
     search = _Search(dataset, options, plan, progress)
     way, choice = search.choose(ways)
     return search.best(way, choice)
+
+
+def _large(
+    ways: Sequence[Way], options: Options, progress: Progress, began: float
+) -> tuple[Candidate, bool]:
+    """The search on batches of rows; of two scalings the one that suits inputs of one unit.
+
+    Scales are learned anyway, and with very many inputs they mostly share a unit.
+    """
+    assert options.neurons is not None
+    rows = ways[-1].rows
+    limit = math.inf if options.time_limit is None else options.time_limit
+    share = SEARCHING if options.inputs is None else SELECTING
+    best, complete = search_large(
+        rows, options.neurons, options.seed, progress, began + share * limit
+    )
+    if options.inputs is not None:
+        seed, deadline = (options.seed, 3), began + SEARCHING * limit
+        best = select_inputs(rows, best, options.inputs, HURRIED, seed, deadline)
+    return best, complete
 
 
 def _hurried(

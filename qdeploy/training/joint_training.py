@@ -5,7 +5,6 @@ and saturation passed over in the gradient (Esser et al., ICLR 2020). Rows are s
 they are many; nothing of their number is held but the integers that are given.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -46,11 +45,13 @@ class Joint:
         left: u, int8 (m, d).
         right: v, int8 (m, d).
         scales: of the inputs, float64 (d,), the constant one last, which is 1.
+        steps: how many were done.
     """
 
     left: NDArray[np.int8]
     right: NDArray[np.int8]
     scales: FloatArray
+    steps: int = 0
 
 
 def train_jointly(
@@ -65,8 +66,7 @@ def train_jointly(
     ridge: float,
     scale_rate: float = SCALE_RATE,
     batch: int = BATCH,
-    deadline: float = np.inf,
-    clock: Callable[[], float] = time.monotonic,
+    stop: Callable[[int], bool] | None = None,
 ) -> Joint:
     """Train `width` neurons from random latent weights.
 
@@ -81,11 +81,11 @@ def train_jointly(
         ridge: relative to the size of neuron outputs.
         scale_rate: that of the logarithms of the scales; 0 leaves them at 1.
         batch: rows of one step; fewer rows are used all at once.
-        deadline: time of the clock at which to stop.
-        clock: tells the time.
+        stop: asked after each step, by the number of steps done, whether to stop.
 
     Returns:
-        The best that was met, or on batches the last.
+        The best that was met, or on batches the last; an interruption (Ctrl-C) ends training on
+        batches with what there is.
     """
     rows, dimension = steps_in.shape
     latent = [_Latent(generator.uniform(-1, 1, (width, dimension)), rate) for _ in range(2)]
@@ -95,38 +95,45 @@ def train_jointly(
     problem = _problem(steps_in, scaling.values, goals, loss, ridge) if whole else None
     response: FloatArray | None = None
     best, kept = np.inf, ([_signs(side.values) for side in latent], scaling.values)
-    for step in range(1, steps + 1):
-        if not whole:
-            chosen = generator.choice(rows, batch, replace=False)
-            problem = _problem(
-                steps_in[chosen], scaling.values, goals[chosen], loss.part(chosen), ridge
-            )
-        assert problem is not None
-        inputs, signs = cast(Single, problem.inputs), [_signs(side.values) for side in latent]
-        left, right = (inputs @ side.T for side in signs)
-        readout = solve_readout(problem, left * right, response, READOUT_STEPS)
-        # A loss that is not squared goes on from the step before, where the rows are the same.
-        response = readout.response if whole else None
-        if not whole or readout.objective < best:
-            best, kept = readout.objective, (signs, scaling.values)
-        residual = problem.loss.times(readout.response - readout.predictions)
-        slope = -(residual @ readout.weights.T / len(inputs)).astype(np.float32)
-        by_left, by_right = slope * right, slope * left
-        falling = (1 + np.cos(np.pi * step / steps)) / 2 + LAST_RATE
-        for side, pull in zip(latent, (by_left, by_right), strict=True):
-            side.move(pull.T @ inputs, falling)
-        if scale_rate and step % SCALES_EVERY == 0:
-            pull = (by_left @ signs[0] + by_right @ signs[1]) * inputs
-            pull[np.abs(inputs) >= np.abs(inputs).max()] = 0
-            gradient = pull.sum(axis=0)
-            gradient[-1] = 0
-            scaling.move(gradient, falling)
-            if whole:
-                problem = _problem(steps_in, scaling.values, goals, loss, ridge)
-        if clock() > deadline:
-            break
+    done = 0
+    try:
+        for step in range(1, steps + 1):
+            if not whole:
+                chosen = generator.choice(rows, batch, replace=False)
+                problem = _problem(
+                    steps_in[chosen], scaling.values, goals[chosen], loss.part(chosen), ridge
+                )
+            assert problem is not None
+            inputs, signs = cast(Single, problem.inputs), [_signs(side.values) for side in latent]
+            left, right = (inputs @ side.T for side in signs)
+            readout = solve_readout(problem, left * right, response, READOUT_STEPS)
+            # A loss that is not squared goes on from the step before, where the rows are the same.
+            response = readout.response if whole else None
+            if not whole or readout.objective < best:
+                best, kept = readout.objective, (signs, scaling.values)
+            residual = problem.loss.times(readout.response - readout.predictions)
+            slope = -(residual @ readout.weights.T / len(inputs)).astype(np.float32)
+            by_left, by_right = slope * right, slope * left
+            falling = (1 + np.cos(np.pi * step / steps)) / 2 + LAST_RATE
+            for side, pull in zip(latent, (by_left, by_right), strict=True):
+                side.move(pull.T @ inputs, falling)
+            if scale_rate and step % SCALES_EVERY == 0:
+                pull = (by_left @ signs[0] + by_right @ signs[1]) * inputs
+                pull[np.abs(inputs) >= np.abs(inputs).max()] = 0
+                gradient = pull.sum(axis=0)
+                gradient[-1] = 0
+                scaling.move(gradient, falling)
+                if whole:
+                    problem = _problem(steps_in, scaling.values, goals, loss, ridge)
+            done = step
+            if stop is not None and stop(step):
+                break
+    except KeyboardInterrupt:
+        # With all rows at once a start is short, and whoever began it may have a better one.
+        if whole or not done:
+            raise
     first, second = (side.astype(np.int8) for side in kept[0])
-    return Joint(first, second, np.exp(kept[1].astype(np.float64)))
+    return Joint(first, second, np.exp(kept[1].astype(np.float64)), done)
 
 
 class _Latent:

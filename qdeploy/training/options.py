@@ -25,10 +25,11 @@ from qdeploy.ranges import (
 from qdeploy.training.losses import losses
 from qdeploy.training.neurons import NeuronFamily, family_of
 
-__all__ = ["Mode", "Options", "Outputs"]
+__all__ = ["InputShifts", "Mode", "Options", "Outputs"]
 
 Mode = Literal["certified", "compact"]
 Outputs = Literal["separate", "shared"]
+InputShifts = Literal["none", "learned"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Options:
     penalty: str = "count"
     checkpoint: Path | None = None
     activation: str = "bilinear"
+    input_shifts: InputShifts = "none"
 
     def __post_init__(self) -> None:
         if self.task not in losses[self.loss].tasks:
@@ -124,6 +126,21 @@ class Options:
                 "fewer inputs are chosen in the compact mode; give it a budget (--neurons, "
                 "--max-bytes or --max-ops)"
             )
+
+        if self.input_shifts not in ("none", "learned"):
+            raise QDeployError(
+                f"input_shifts must be 'none' or 'learned', not {self.input_shifts!r}"
+            )
+        if self.input_shifts == "learned":
+            if self.chosen_mode == "compact":
+                raise QDeployError(
+                    "the compact mode learns a scale for every input anyway; leave input_shifts out"
+                )
+            if self.family.activation is not None:
+                raise QDeployError(
+                    f"shifts of inputs are learned for products of two sums, not for the "
+                    f"activation {self.activation}; leave one of the two out"
+                )
 
         if self.outputs not in ("separate", "shared"):
             raise QDeployError(f"outputs must be 'separate' or 'shared', not {self.outputs!r}")
@@ -194,6 +211,7 @@ class Options:
             **({} if self.penalty == "count" else {"penalty": self.penalty}),
             **({} if self.activation == "bilinear" else {"activation": self.activation}),
             **({} if self.outputs == "separate" else {"outputs": self.outputs}),
+            **({} if self.input_shifts == "none" else {"input_shifts": self.input_shifts}),
             **({} if self.max_bytes is None else {"max_bytes": self.max_bytes}),
             **({} if self.max_ops is None else {"max_ops": self.max_ops}),
         }

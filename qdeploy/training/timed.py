@@ -197,8 +197,7 @@ class _TimedSearch:
             steps=steps,
             ridge=choice.ridge,
             scale_rate=SCALE_RATE if choice.scaled else 0.0,
-            deadline=self._pace.deadline,
-            clock=self._pace.clock,
+            stop=lambda _: self._pace.over,
         )
 
     def _choose(self) -> tuple[Way, Choice]:

@@ -21,7 +21,7 @@ from qdeploy.training.budgets import train_within
 from qdeploy.training.certified import train_certified
 from qdeploy.training.compact import train_compact
 from qdeploy.training.losses import FloatArray, losses
-from qdeploy.training.options import Mode, Options, Outputs
+from qdeploy.training.options import InputShifts, Mode, Options, Outputs
 from qdeploy.training.result import TrainingResult
 from qdeploy.training.within_size import within_size
 
@@ -55,6 +55,7 @@ def train(
     weights: str = "binary",
     penalty: str = "count",
     outputs: Outputs = "separate",
+    input_shifts: InputShifts = "none",
     checkpoint: Path | str | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
@@ -98,6 +99,8 @@ def train(
             largest level, or "size", ‖u‖‖v‖/d; the two are the same for binary weights.
         outputs: of the certified mode: "separate" prices Σ|α| of every output by itself, "shared"
             the length ‖a_j‖₂ of each neuron's readouts, so that outputs share neurons.
+        input_shifts: "learned" weighs each input by a power of two where rows that are held out in
+            turn err less with it (certified mode), "none" leaves the inputs alike.
         checkpoint: folder in which finished steps are kept (certified mode, separate outputs): the
             same call goes on where a killed one ended, and gives the same model to the bit (without
             a time limit). Saving the result removes it. Never name a folder from somebody else.
@@ -130,6 +133,7 @@ def train(
         max_bytes=max_bytes,
         max_ops=max_ops,
         outputs=outputs,
+        input_shifts=input_shifts,
     )
     dataset = with_class_weight(dataset, class_weight)
     head, targets = encode(dataset)
