@@ -30,6 +30,8 @@ def main(
         plain = train(rows, seed=seed)
         shifted = train(rows, seed=seed, input_shifts="learned")
         before, after = plain.model.quantizer, shifted.model.quantizer
+        assert before is not None
+        assert after is not None
         moved = (
             str(np.count_nonzero(before.scale != after.scale))
             if before.kept.size == after.kept.size
