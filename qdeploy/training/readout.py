@@ -117,7 +117,7 @@ def choose_readout(
     bits: int | Literal["auto"],
     *,
     ridge: float = 0.0,
-    compared: Sequence[int] = WIDTHS,
+    compared: Sequence[int] | None = None,
 ) -> tuple[IntegerReadout, tuple[ReadoutWidth, ...]]:
     """The integer readout of the width asked for, and what each of several widths costs.
 
@@ -128,7 +128,8 @@ def choose_readout(
         bits: width of A; "auto" for the narrowest of `compared` whose objective is within 0.1 % of
             the real readout's, or the widest if none is.
         ridge: ρ of a further penalty ½ ρ Σ α².
-        compared: widths of the comparison, ascending.
+        compared: widths of the comparison, ascending; by default `WIDTHS`, but of a large problem
+            only where "auto" needs them.
 
     Returns:
         The readout, and one entry for each of `compared` and for `bits`, ascending.
@@ -136,6 +137,8 @@ def choose_readout(
     searches = [OutputSearch(p, features, weights[:, k], ridge) for k, p in enumerate(problems)]
     peak = float(np.abs(weights).max(initial=0.0))
     real = sum(search.real_objective for search in searches)
+    if compared is None:
+        compared = () if problems[0].is_large and bits != "auto" else WIDTHS
     asked = set() if bits == "auto" else {bits}
     found = {width: _search(searches, peak, width) for width in sorted(asked.union(compared))}
     increases = {
