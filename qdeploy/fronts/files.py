@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from qdeploy.benchmark.charts import Spot, scatter
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.comparison.charts import standing_alone
 from qdeploy.files import write_text
-from qdeploy.fronts.points import Front, FrontPoint, not_dominated
+from qdeploy.fronts.points import Front, not_dominated
 
 __all__ = ["front_table", "write_front"]
 
@@ -31,9 +32,11 @@ def front_table(front: Front) -> list[dict[str, Any]]:
             "train_score": point.train_score,
             "train_loss": point.loss,
             "on_front": on_front,
-            "file": _file(point) if on_front and point.model is not None else None,
+            "file": file if on_front else None,
         }
-        for point, on_front in zip(front.points, not_dominated(front.points), strict=True)
+        for point, file, on_front in zip(
+            front.points, _files(front), not_dominated(front.points), strict=True
+        )
     ]
 
 
@@ -76,8 +79,15 @@ def write_front(front: Front, folder: Path, *, overwrite: bool = False) -> list[
     return written
 
 
-def _file(point: FrontPoint) -> str:
-    return f"{point.neurons}-neurons.onnx"
+def _files(front: Front) -> list[str | None]:
+    """Names by width; a search that leaves neurons silent ends at a width that is there already."""
+    met: Counter[int | None] = Counter()
+    names: list[str | None] = []
+    for point in front.points:
+        met[point.neurons] += 1
+        number = "" if met[point.neurons] == 1 else f"-{met[point.neurons]}"
+        names.append(None if point.model is None else f"{point.neurons}-neurons{number}.onnx")
+    return names
 
 
 def _chart(front: Front, cost: str, label: str) -> str:

@@ -1,6 +1,7 @@
 """Modules on TVM's RPC server and on a board of its tracker, both on the loopback interface."""
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -90,6 +91,17 @@ def test_addresses_that_are_none(address):
         RpcRunner(address)
 
 
+def wait_for_board(place):
+    """A server tells its tracker of itself in its own time."""
+    from tvm.rpc import connect_tracker
+
+    tracker = connect_tracker(*place)
+    for _ in range(100):
+        if tracker.summary()["server_info"]:
+            return
+        time.sleep(0.1)
+
+
 @pytest.mark.skipif(
     not importlib.util.find_spec("tornado"), reason="TVM's tracker needs tornado, boards do not"
 )
@@ -101,6 +113,7 @@ def test_a_tracker_lends_a_board(artifact):
     place = ("127.0.0.1", tracker.port)
     server = Server("127.0.0.1", *PORTS, key="pi", tracker_addr=place, silent=True)
     try:
+        wait_for_board(place)
         with RpcRunner(f"127.0.0.1:{tracker.port}/pi").open(artifact) as session:
             x = inputs(9)
             np.testing.assert_array_equal(session(x), artifact.model.network.forward(x))

@@ -182,7 +182,9 @@ def test_budgets_are_for_the_compact_mode(cancer):
         train(cancer, mode="compact")
 
 
-def test_an_interruption_while_sizes_are_compared_still_gives_a_network(cancer, monkeypatch):
+def test_an_interruption_while_sizes_are_compared_still_gives_a_network(
+    cancer, monkeypatch, interruptible
+):
     monkeypatch.setattr(budgets, "QUICK", 0.5)
     compared = []
 
