@@ -17,6 +17,7 @@ import typer
 import qdeploy
 from qdeploy.cli import (
     benchmarking,
+    certifying,
     comparing,
     deployment,
     environment,
@@ -46,7 +47,7 @@ _LOOK = "Look around"
 
 app.command(rich_help_panel=_MAKE)(training.train)
 app.command(rich_help_panel=_MAKE)(fronts.front)
-app.command(rich_help_panel=_MAKE)(training.certify)
+app.command(rich_help_panel=_MAKE)(certifying.certify)
 app.command(rich_help_panel=_MAKE)(comparing.compare)
 app.command(rich_help_panel=_MAKE)(models.inspect)
 app.command(rich_help_panel=_MAKE)(models.export)

@@ -10,9 +10,9 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
-from qdeploy.cli.options import Force, Json, Quiet, checked
+from qdeploy.cli.options import Force, Json, LabelColumn, Quiet, TestSize, checked
 from qdeploy.cli.terminal import Terminal
-from qdeploy.ranges import NEURONS, TEST_SIZE, TIME_LIMIT, Range
+from qdeploy.ranges import NEURONS, TIME_LIMIT, Range
 
 if TYPE_CHECKING:
     from qdeploy.comparison import Comparison, Plan
@@ -46,10 +46,7 @@ def compare(
             help="Tables, .npz files with X and y, sklearn:NAME or openml:ID; the label a class.",
         ),
     ],
-    label: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="The column to predict; needed for tables."),
-    ] = None,
+    label: LabelColumn = None,
     neurons: Annotated[
         Any, typer.Option(metavar="M,…", parser=checked(_widths), help="Widths.")
     ] = "4,8,16,32",
@@ -80,12 +77,7 @@ def compare(
             help="For each run of the certified mode, which has no given width.",
         ),
     ] = 60.0,
-    test_size: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", parser=checked(TEST_SIZE), help="Share of the rows held out."
-        ),
-    ] = 0.25,
+    test_size: TestSize = 0.25,
     task: Annotated[
         Literal["classify"] | None,
         typer.Option(help="Take the label for a class where it looks like a number."),

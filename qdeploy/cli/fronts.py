@@ -1,32 +1,37 @@
 """``qdeploy front``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from qdeploy.cli.figures import score_text
 from qdeploy.cli.interruption import termination_interrupts
-from qdeploy.cli.options import Force, Json, Quiet, checked
-from qdeploy.cli.terminal import Terminal
-from qdeploy.cli.training import LabelColumn, Source
-from qdeploy.ranges import (
-    BYTES,
-    INPUTS,
-    NEURONS,
-    OPERATIONS,
-    READOUT_BITS,
-    SEED,
-    TEST_SIZE,
-    TIME_LIMIT,
+from qdeploy.cli.options import (
+    DataSource,
+    Force,
+    Json,
+    LabelColumn,
+    LossName,
+    MaxBytes,
+    MaxOps,
+    Quiet,
+    ScalingChoice,
+    Seed,
+    TaskChoice,
+    TestData,
+    TestSize,
+    checked,
 )
+from qdeploy.cli.terminal import Terminal
+from qdeploy.ranges import INPUTS, NEURONS, READOUT_BITS, TIME_LIMIT
 
 __all__ = ["front"]
 
 
 def front(
-    data: Source,
+    data: DataSource,
     label: LabelColumn = None,
     output: Annotated[
         Path,
@@ -37,60 +42,24 @@ def front(
     neurons: Annotated[
         int, typer.Option(metavar="MAX", parser=checked(NEURONS), help="The widest network.")
     ] = 64,
-    max_bytes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES", parser=checked(BYTES), help="No network of more weights and biases."
-        ),
-    ] = None,
-    max_ops: Annotated[
-        int | None,
-        typer.Option(
-            metavar="NUMBER",
-            parser=checked(OPERATIONS),
-            help="No network of more additions and multiply-accumulates an inference.",
-        ),
-    ] = None,
+    max_bytes: MaxBytes = None,
+    max_ops: MaxOps = None,
     inputs: Annotated[
         int | None,
         typer.Option(metavar="MAX", parser=checked(INPUTS), help="At most so many inputs."),
     ] = None,
-    test_size: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", parser=checked(TEST_SIZE), help="Share of the rows held out."
-        ),
-    ] = 0.25,
-    test_data: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="Test on these data; all rows of DATA then train."),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="NUMBER", parser=checked(SEED), help="Of the split and of the training."
-        ),
-    ] = 0,
-    task: Annotated[
-        Literal["classify", "regress"] | None,
-        typer.Option(help="Guessed from the label when not given."),
-    ] = None,
-    loss: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="squared; for classes also squared-hinge, hinge, logistic."
-        ),
-    ] = "squared",
+    test_size: TestSize = 0.25,
+    test_data: TestData = None,
+    seed: Seed = 0,
+    task: TaskChoice = None,
+    loss: LossName = "squared",
     time_limit: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS", parser=checked(TIME_LIMIT), help="For all the networks together."
         ),
     ] = None,
-    scaling: Annotated[
-        Literal["auto", "feature", "tensor"],
-        typer.Option(help="Scale each input by itself, or all alike; auto chooses."),
-    ] = "auto",
+    scaling: ScalingChoice = "auto",
     readout_bits: Annotated[
         int,
         typer.Option(

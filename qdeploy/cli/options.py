@@ -2,20 +2,32 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from qdeploy.ranges import BYTES, OPERATIONS, SEED, TEST_SIZE
+
 __all__ = [
     "AcceptNewHostKey",
+    "DataSource",
     "Force",
     "Host",
     "Identity",
     "Json",
+    "LabelColumn",
+    "LossName",
+    "MaxBytes",
+    "MaxOps",
     "ModelFile",
     "Quiet",
     "Rpc",
+    "ScalingChoice",
+    "Seed",
     "TargetName",
+    "TaskChoice",
+    "TestData",
+    "TestSize",
     "checked",
 ]
 
@@ -44,6 +56,60 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress and no remarks.")
 ]
 Force = Annotated[bool, typer.Option("--force", metavar="", help="Replace output that exists.")]
+DataSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .tsv or .parquet table, an .npz with X and y, sklearn:NAME or openml:ID.",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="The column to predict; needed for tables."),
+]
+TestSize = Annotated[
+    float,
+    typer.Option(metavar="SHARE", parser=checked(TEST_SIZE), help="Share of the rows held out."),
+]
+TestData = Annotated[
+    str | None,
+    typer.Option(metavar="DATA", help="Test on these data; all rows of DATA then train."),
+]
+Seed = Annotated[
+    int,
+    typer.Option(metavar="NUMBER", parser=checked(SEED), help="Of the split and of the training."),
+]
+TaskChoice = Annotated[
+    Literal["classify", "regress"] | None,
+    typer.Option(help="Guessed from the label when not given."),
+]
+LossName = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="squared; for classes also squared-hinge, hinge, logistic."),
+]
+ScalingChoice = Annotated[
+    Literal["auto", "feature", "tensor"],
+    typer.Option(
+        help="Scale each input by itself, or all alike (pixels, signals); "
+        "auto chooses by cross-validation."
+    ),
+]
+MaxBytes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        parser=checked(BYTES),
+        help="At most so many bytes of weights and biases, as qdeploy inspect counts them.",
+    ),
+]
+MaxOps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        parser=checked(OPERATIONS),
+        help="At most so many additions and multiply-accumulates an inference.",
+    ),
+]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.onnx file.")]
 TargetName = Annotated[
     str,

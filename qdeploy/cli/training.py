@@ -1,4 +1,4 @@
-"""``qdeploy train`` and ``qdeploy certify``."""
+"""``qdeploy train``."""
 
 from functools import partial
 from pathlib import Path
@@ -16,44 +16,42 @@ from qdeploy.cli.figures import (
     score_text,
 )
 from qdeploy.cli.interruption import termination_interrupts
-from qdeploy.cli.options import Force, Json, ModelFile, Quiet, checked
-from qdeploy.cli.terminal import Terminal, pairs, say
+from qdeploy.cli.options import (
+    DataSource,
+    Force,
+    Json,
+    LabelColumn,
+    LossName,
+    MaxBytes,
+    MaxOps,
+    Quiet,
+    ScalingChoice,
+    Seed,
+    TaskChoice,
+    TestData,
+    checked,
+)
+from qdeploy.cli.terminal import Terminal, pairs
 from qdeploy.ranges import (
     BETA,
-    BYTES,
     GAP,
     INPUTS,
     NEURONS,
-    OPERATIONS,
     READOUT_BITS,
-    SEED,
     TEST_SIZE,
     TIME_LIMIT,
     auto_or,
 )
 
 if TYPE_CHECKING:
-    from qdeploy.checker import CheckResult
     from qdeploy.inspection import Cost
     from qdeploy.recipes import Trained
 
-__all__ = ["certify", "train"]
-
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A .csv, .tsv or .parquet table, an .npz with X and y, sklearn:NAME or openml:ID.",
-    ),
-]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="The column to predict; needed for tables."),
-]
+__all__ = ["train"]
 
 
 def train(
-    data: Source,
+    data: DataSource,
     label: LabelColumn = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The model to write.")
@@ -66,26 +64,10 @@ def train(
             help="Share of the rows held out for the test; 0 for none.",
         ),
     ] = 0.25,
-    test_data: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="Test on these data; all rows of DATA then train."),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="NUMBER", parser=checked(SEED), help="Of the split and of the training."
-        ),
-    ] = 0,
-    task: Annotated[
-        Literal["classify", "regress"] | None,
-        typer.Option(help="Guessed from the label when not given."),
-    ] = None,
-    loss: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="squared; for classes also squared-hinge, hinge, logistic."
-        ),
-    ] = "squared",
+    test_data: TestData = None,
+    seed: Seed = 0,
+    task: TaskChoice = None,
+    loss: LossName = "squared",
     mode: Annotated[
         Literal["certified", "compact"] | None,
         typer.Option(
@@ -119,23 +101,8 @@ def train(
             help="At most so many inputs, the most useful ones (compact mode).",
         ),
     ] = None,
-    max_bytes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES",
-            parser=checked(BYTES),
-            help="At most so many bytes of weights and biases, as qdeploy inspect counts them; "
-            "held-out rows choose neurons and inputs.",
-        ),
-    ] = None,
-    max_ops: Annotated[
-        int | None,
-        typer.Option(
-            metavar="NUMBER",
-            parser=checked(OPERATIONS),
-            help="At most so many additions and multiply-accumulates an inference.",
-        ),
-    ] = None,
+    max_bytes: MaxBytes = None,
+    max_ops: MaxOps = None,
     gap: Annotated[
         float | None,
         typer.Option(
@@ -151,13 +118,7 @@ def train(
             metavar="SECONDS", parser=checked(TIME_LIMIT), help="Stop training after so long."
         ),
     ] = None,
-    scaling: Annotated[
-        Literal["auto", "feature", "tensor"],
-        typer.Option(
-            help="Scale each input by itself, or all alike (pixels, signals); "
-            "auto chooses by cross-validation."
-        ),
-    ] = "auto",
+    scaling: ScalingChoice = "auto",
     outputs: Annotated[
         Literal["separate", "shared"] | None,
         typer.Option(
@@ -240,7 +201,7 @@ def train(
     Prints the scores, the objective with its proven lower bound, and what would do better.
 
     Within --neurons, --max-bytes or --max-ops it searches for the best network instead, for small
-    devices.
+    devices; held-out rows choose neurons and inputs of so many bytes or operations.
 
     [bold]Example[/bold]:  qdeploy train sklearn:breast_cancer -o cancer.onnx
     """
@@ -325,61 +286,6 @@ def train(
         "advice": trained.result.advice,
     }
     terminal.result(values, _summary(trained, counted, reason, output))
-
-
-def certify(
-    model: ModelFile,
-    data: Source,
-    label: LabelColumn = None,
-    json_output: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Prove a model's certificate again, from its file and its training data.
-
-    DATA is what the model was trained from; rows that were held out then are left out again.
-    Exits with status 1 when the certificate does not hold.
-
-    [bold]Example[/bold]:  qdeploy certify cancer.onnx sklearn:breast_cancer
-    """
-    from qdeploy import onnx
-    from qdeploy.checker import certify as prove
-    from qdeploy.recipes import read_for
-
-    terminal = Terminal(json_output=json_output, quiet=quiet)
-    loaded = onnx.load(model)
-    rows = read_for(loaded, data, label=label)
-    with terminal.progress() as progress:
-        check = prove(loaded, rows, progress=progress)
-    values = {
-        "holds": check.holds,
-        "objective": check.objective,
-        "bound": check.bound,
-        "gap": check.gap,
-        "method": check.method,
-        "loss": check.loss,
-        "loss_bound": check.loss_bound,
-        "reason": check.reason,
-    }
-    if not check.holds:
-        terminal.result(values)
-        say("error", f"{model}: the certificate does not hold: {check.reason}")
-        raise typer.Exit(1)
-    terminal.result(
-        values,
-        f"The certificate holds: {check.reason}.",
-        f"Objective {check.objective}, proven bound {check.bound}, by {check.method}.",
-        *_loss_sentence(check),
-    )
-
-
-def _loss_sentence(check: "CheckResult") -> list[str]:
-    """What was proven of the loss alone, where it says anything."""
-    if not check.loss_bound:
-        return []
-    return [
-        f"Loss {check.loss}; no network whose sum of |alpha| is for no output larger has less than "
-        f"{check.loss_bound}."
-    ]
 
 
 def _summary(trained: "Trained", counted: "Cost", reason: str, output: Path) -> Table:
