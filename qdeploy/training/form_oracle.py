@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.rounding import signs
+from qdeploy.training.rounding import signs, unit_rows
 
 __all__ = ["FormOracle", "climb"]
 
@@ -37,7 +37,7 @@ class FormOracle:
         rank = min(dimension, int(np.ceil(2 * np.sqrt(dimension))) + 1)
         self._generator = generator
         self._starts = starts
-        self._vectors = [_unit_rows(generator.standard_normal((dimension, rank))) for _ in range(2)]
+        self._vectors = [unit_rows(generator.standard_normal((dimension, rank))) for _ in range(2)]
 
     def price(
         self, matrix: FloatArray, patterns: SignMatrix | None = None, effort: int = 1
@@ -73,7 +73,7 @@ class FormOracle:
         """Unit vectors that climb ⟨M, VVᵀ⟩; with the shift M is semidefinite and no step falls."""
         vectors = self._vectors[side]
         for _ in range(RELAXATION_STEPS):
-            vectors = _unit_rows(matrix @ vectors + shift * vectors)
+            vectors = unit_rows(matrix @ vectors + shift * vectors)
         self._vectors[side] = vectors
         return vectors
 
@@ -107,9 +107,3 @@ def _distinct(matrix: FloatArray, found: SignMatrix) -> tuple[SignMatrix, FloatA
     values = ((floating @ matrix) * floating).sum(axis=1)
     order = np.argsort(-np.abs(values), kind="stable")
     return unique[order], values[order]
-
-
-def _unit_rows(matrix: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    scaled: FloatArray = matrix / np.maximum(norms, np.finfo(np.float64).tiny)
-    return scaled

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.rounding import distinct, hyperplane_signs, sign_ascent, signs
+from qdeploy.training.rounding import distinct, hyperplane_signs, sign_ascent, signs, unit_rows
 
 __all__ = ["Columns", "NormOracle"]
 
@@ -50,7 +50,7 @@ class NormOracle:
         rank = min(dimension, int(np.ceil(2 * np.sqrt(dimension))) + 1)
         self._generator = generator
         self._starts = starts
-        self._right = _unit_rows(generator.standard_normal((dimension, rank)))
+        self._right = unit_rows(generator.standard_normal((dimension, rank)))
 
     def price(
         self, matrix: FloatArray, patterns: SignMatrix | None = None, effort: int = 1
@@ -75,8 +75,8 @@ class NormOracle:
         """Unit vectors that maximise ⟨G, left·rightᵀ⟩ approximately."""
         right = self._right
         for _ in range(RELAXATION_STEPS):
-            left = _unit_rows(matrix @ right)
-            right = _unit_rows(matrix @ left)
+            left = unit_rows(matrix @ right)
+            right = unit_rows(matrix @ left)
         self._right = right
         return left, right
 
@@ -87,12 +87,6 @@ def _collect(matrix: FloatArray, left: SignMatrix) -> Columns:
     values = np.abs(np.einsum("kd,kd->k", u.astype(np.float64) @ matrix, v.astype(np.float64)))
     order = np.argsort(-values, kind="stable")
     return Columns(u[order], v[order], values[order])
-
-
-def _unit_rows(matrix: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    scaled: FloatArray = matrix / np.maximum(norms, np.finfo(np.float64).tiny)
-    return scaled
 
 
 def _flip(matrix: FloatArray, patterns: FloatArray) -> FloatArray:

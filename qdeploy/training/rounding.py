@@ -23,6 +23,7 @@ __all__ = [
     "krivine_signs",
     "sign_ascent",
     "signs",
+    "unit_rows",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -52,6 +53,13 @@ class Neurons(NamedTuple):
 def signs(values: FloatArray) -> SignMatrix:
     """±1 of each entry, int8; zero counts as +1."""
     return np.where(values < 0, -1, 1).astype(np.int8)
+
+
+def unit_rows(matrix: FloatArray) -> FloatArray:
+    """Each row of a matrix (d, k) divided by its length; a row of zeros stays as it is."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    scaled: FloatArray = matrix / np.maximum(norms, np.finfo(np.float64).tiny)
+    return scaled
 
 
 def hyperplane_signs(

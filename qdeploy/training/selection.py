@@ -22,7 +22,14 @@ from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.stopping import Stop
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["Selection", "fold_numbers", "largest_beta", "prediction_errors", "select_beta"]
+__all__ = [
+    "Selection",
+    "fold_numbers",
+    "largest_beta",
+    "one_standard_error",
+    "prediction_errors",
+    "select_beta",
+]
 
 FOLDS = 4
 SAMPLE_ROWS, SAMPLE_PARTS = 3000, 4
@@ -170,10 +177,7 @@ def select_beta(
             return Selection(float(betas[len(betas) // 2]), betas, unknown)
         betas, predictions = betas[tried], predictions[tried]
     errors = prediction_errors(predictions[:, tested], targets[tested], task)
-    mean = np.average(errors, axis=1, weights=loss.part(tested).weights)
-    best = int(mean.argmin())
-    spread = float(errors[best].std(ddof=1) / np.sqrt(errors.shape[1]))
-    place = int(np.flatnonzero(mean <= mean[best] + spread)[0])
+    place, mean = one_standard_error(errors, loss.part(tested).weights)
     if sampled:
         betas = betas * (everything / int((folds == 0).sum()))
     return Selection(float(betas[place]), betas, mean, rows if sampled else None)
@@ -191,6 +195,22 @@ def fold_numbers(
     folds = np.empty(rows, dtype=np.int64)
     folds[order] = np.arange(rows) % count
     return folds
+
+
+def one_standard_error(errors: FloatArray, weights: FloatArray | None) -> tuple[int, FloatArray]:
+    """The first place of a path whose mean error is within one standard error of the least.
+
+    Args:
+        errors: of each row along the path, (p, n).
+        weights: of the rows, (n,), or None.
+
+    Returns:
+        The place, and the mean error at each, (p,).
+    """
+    mean = np.average(errors, axis=1, weights=weights)
+    best = int(mean.argmin())
+    spread = float(errors[best].std(ddof=1) / np.sqrt(errors.shape[1]))
+    return int(np.flatnonzero(mean <= mean[best] + spread)[0]), mean
 
 
 def _path(

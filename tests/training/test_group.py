@@ -128,7 +128,7 @@ class TestNorm:
         assert brute_norm(integers.astype(float)) <= proof.norm_bound
         assert proof.norm_bound <= 1e6 * relaxed.bound * (1 + 2e-2) + 4 * dimension * count
         found = price(matrices, generator, 64)
-        assert found[2][0] == pytest.approx(true, rel=1e-9)
+        assert found.values[0] == pytest.approx(true, rel=1e-9)
 
     def test_it_is_the_semidefinite_relaxation(self):
         """The same optimum as an interior-point method finds for the multipliers."""

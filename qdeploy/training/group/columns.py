@@ -6,6 +6,7 @@ find is the business of the norm's bound.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from qdeploy.training.columns import CONVERGED, VIOLATION
 from qdeploy.training.group.norm import relax_group_norm
 from qdeploy.training.group.problem import GroupProblem, GroupSolution, solve_group_master
 from qdeploy.training.losses import FloatArray
+from qdeploy.training.oracle import Columns
 from qdeploy.training.polish import SharedNeurons
 from qdeploy.training.rounding import distinct, signs
 
@@ -33,17 +35,14 @@ def price(
     generator: np.random.Generator,
     starts: int,
     patterns: tuple[SignMatrix, SignMatrix] | None = None,
-) -> tuple[SignMatrix, SignMatrix, FloatArray]:
-    """Good neurons for several matrices, distinct, best first.
+) -> Columns:
+    """Good neurons for several matrices with their ‖(uᵀG_k v)_k‖, distinct, best first.
 
     Args:
         matrices: G, float64 (K, d, d), symmetric.
         generator: source of randomness.
         starts: sign pairs tried.
         patterns: further pairs to start from, int8 (k, d) each.
-
-    Returns:
-        u and v, int8 (k, d) each, and ‖(uᵀG_k v)_k‖, float64 (k,).
     """
     count, dimension, _ = matrices.shape
     rank = count + int(np.ceil(2 * np.sqrt(dimension)))
@@ -64,7 +63,7 @@ def price(
     left, right, _ = distinct(left, right)
     values = _values(matrices, left.astype(np.float64), right.astype(np.float64))
     order = np.argsort(-values, kind="stable")
-    return left[order], right[order], values[order]
+    return Columns(left[order], right[order], values[order])
 
 
 def _images(matrices: FloatArray, side: FloatArray) -> FloatArray:
@@ -161,16 +160,16 @@ class GroupColumns:
             used = self.solution.weights.any(axis=1)
             patterns = self._left[used], self._right[used]
             found = price(matrices, self._generator, self._starts, patterns)
-            if found[2][0] <= threshold:
+            if found.values[0] <= threshold:
                 found = price(matrices, self._generator, EFFORT * self._starts)
-            scale = min(1.0, penalty / max(float(found[2][0]), 1e-300))
+            scale = min(1.0, penalty / max(float(found.values[0]), 1e-300))
             estimate = self._problem.dual_value(scale * residual)
             if watch is not None:
                 watch(self.solution, estimate)
             left_to_gain = self.solution.objective - estimate
-            helps = found[2] > threshold
+            helps = found.values > threshold
             done = left_to_gain <= tolerance * self.solution.objective or not self._add(
-                found[0][helps], found[1][helps]
+                found.left[helps], found.right[helps]
             )
             if done or time.monotonic() > deadline:
                 self._solve()
@@ -195,7 +194,9 @@ class GroupColumns:
         self._left, self._right = np.vstack([self._left, left]), np.vstack([self._right, right])
         fresh = self._problem.first.features(left, right)
         self._features = np.hstack([self._features, fresh])
-        self._pad(len(new))
+        weights = self.solution.weights
+        padded = np.vstack([weights, np.zeros((len(new), weights.shape[1]))])
+        self.solution = replace(self.solution, weights=padded)
         return len(new)
 
     def _forget_unused(self) -> None:
@@ -204,14 +205,4 @@ class GroupColumns:
         used[-self._per_round :] = True
         self._left, self._right = self._left[used], self._right[used]
         self._features = self._features[:, used]
-        self._replace(self.solution.weights[used])
-
-    def _pad(self, rows: int) -> None:
-        empty = np.zeros((rows, self.solution.weights.shape[1]))
-        self._replace(np.vstack([self.solution.weights, empty]))
-
-    def _replace(self, weights: FloatArray) -> None:
-        old = self.solution
-        self.solution = GroupSolution(
-            weights, old.intercepts, old.predictions, old.objective, old.residual
-        )
+        self.solution = replace(self.solution, weights=self.solution.weights[used])

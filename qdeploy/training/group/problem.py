@@ -86,6 +86,16 @@ class GroupProblem:
         pairs = zip(self.outputs, residual.T, strict=True)
         return sum(problem.loss.dual_value(r, problem.targets) for problem, r in pairs)
 
+    def loss_value(self, predictions: FloatArray) -> float:
+        """Σ_k L of predictions (n, K)."""
+        pairs = zip(self.outputs, predictions.T, strict=True)
+        return sum(problem.loss.value(f, problem.targets) for problem, f in pairs)
+
+    def best_intercepts(self, linear: FloatArray) -> FloatArray:
+        """Intercepts of least loss beside what the neurons give (n, K), float64 (K,)."""
+        pairs = zip(self.outputs, linear.T, strict=True)
+        return np.array([problem.loss.best_intercept(f, problem.targets) for problem, f in pairs])
+
     def centred(self, values: FloatArray) -> FloatArray:
         """√w times the values (n, m) less their weighted means, so that plain products count."""
         loss = self.first.loss
@@ -117,15 +127,11 @@ class GroupSolution:
 def evaluate(problem: GroupProblem, features: FloatArray, weights: FloatArray) -> GroupSolution:
     """Objective at `weights` (m, K) with the best intercepts for them."""
     linear = features @ weights
-    pairs = list(zip(problem.outputs, linear.T, strict=True))
-    intercepts = np.array([p.loss.best_intercept(values, p.targets) for p, values in pairs])
+    intercepts = problem.best_intercepts(linear)
     predictions: FloatArray = linear + intercepts
-    loss = problem.first.loss
-    objective = sum(
-        p.loss.value(f, p.targets) for p, f in zip(problem.outputs, predictions.T, strict=True)
-    )
+    objective = problem.loss_value(predictions)
     objective += problem.first.penalty * float(np.linalg.norm(weights, axis=1).sum())
-    residual = loss.residual(predictions, problem.targets)
+    residual = problem.first.loss.residual(predictions, problem.targets)
     return GroupSolution(weights, intercepts, predictions, objective, residual)
 
 

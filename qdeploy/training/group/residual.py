@@ -99,21 +99,12 @@ def _master(
     centred /= size
     gram = centred.T @ centred
     for _ in range(1 if loss.name == "squared" else MAJORISED):
-        predictions = _predictions(problem, rows @ amounts)
+        linear = rows @ amounts
+        predictions = linear + problem.best_intercepts(linear)
         response = predictions + loss.over(loss.residual(predictions, problem.targets))
         correlation = centred.T @ problem.centred(response).ravel()
         amounts = solve_lasso(gram, correlation, penalty / size, amounts * size) / size
-    predictions = _predictions(problem, rows @ amounts)
-    objective = penalty * float(np.abs(amounts).sum()) + sum(
-        part.loss.value(f, part.targets)
-        for part, f in zip(problem.outputs, predictions.T, strict=True)
-    )
+    linear = rows @ amounts
+    predictions = linear + problem.best_intercepts(linear)
+    objective = penalty * float(np.abs(amounts).sum()) + problem.loss_value(predictions)
     return amounts, loss.residual(predictions, problem.targets), objective
-
-
-def _predictions(problem: GroupProblem, linear: FloatArray) -> FloatArray:
-    """Linear parts (n, K) with the best intercepts."""
-    pairs = zip(problem.outputs, linear.T, strict=True)
-    intercepts = [part.loss.best_intercept(values, part.targets) for part, values in pairs]
-    predictions: FloatArray = linear + np.array(intercepts)
-    return predictions

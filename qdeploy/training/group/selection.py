@@ -15,6 +15,7 @@ from qdeploy.training.selection import (
     PATH,
     Selection,
     fold_numbers,
+    one_standard_error,
     prediction_errors,
 )
 from qdeploy.training.threads import single_threaded
@@ -40,7 +41,7 @@ def largest_group_beta(
     """
     problem = GroupProblem.of(integers, targets, 1.0, loss)
     residual = GroupColumns(problem, generator).solution.residual
-    norm = float(price(problem.matrices(residual), generator, 4 * STARTS)[2][0])
+    norm = float(price(problem.matrices(residual), generator, 4 * STARTS).values[0])
     # Contradictory data leave a norm of zero, or of rounding errors: no β may be as small.
     rows = np.abs(problem.first.inputs).sum(axis=1) ** 2
     trivial = float((np.linalg.norm(residual, axis=1) * rows).sum())
@@ -84,11 +85,8 @@ def select_group_beta(
         predictions[:, folds == fold] = path
         progress(ProgressEvent("choosing beta by cross-validation", fold + 1, FOLDS))
     errors = prediction_errors(predictions, targets, task)
-    mean = np.average(errors, axis=1, weights=loss.weights)
-    best = int(mean.argmin())
-    spread = float(errors[best].std(ddof=1) / np.sqrt(len(targets)))
-    chosen = int(np.flatnonzero(mean <= mean[best] + spread)[0])
-    return Selection(float(betas[chosen]), betas, mean)
+    place, mean = one_standard_error(errors, loss.weights)
+    return Selection(float(betas[place]), betas, mean)
 
 
 def _path(
