@@ -135,6 +135,8 @@ def read_claims(model: Model, certificate: object) -> Claims:
         raise RefutationError("the input step, the penalty, beta or the scale is negative or zero")
     if math.frexp(step)[0] != 0.5:
         raise RefutationError(f"the input step {step!r} is not a power of two")
+    if constant * step != 1:
+        raise RefutationError(f"the constant input, {constant} steps of {step!r}, is not one")
     lifted = quadratic.inputs + 1
     if not math.isclose(penalty, beta * lifted, rel_tol=1e-12):
         raise RefutationError(
