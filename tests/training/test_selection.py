@@ -8,7 +8,7 @@ from qdeploy.training.selection import fold_numbers, one_standard_error
 
 class TestOneStandardError:
     def test_the_first_place_near_the_least_is_taken(self):
-        # Means 4, 2.2, 2, 2.4; the standard error of the third is 2/√5 ≈ 0.63, so the second ties.
+        # Means 4, 2.2, 2, 2.4; the standard error of the third is 1.87/√5 = 0.84: the second ties.
         errors = np.array([[4, 4, 4, 4, 4], [1, 2, 2, 3, 3], [0, 1, 2, 2, 5], [2, 2, 2, 3, 3.0]])
         place, mean = one_standard_error(errors, None)
         assert place == 1
