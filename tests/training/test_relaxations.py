@@ -2,11 +2,14 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qdeploy.training.bounds.interior_point import semidefinite_norm
 from qdeploy.training.losses import losses
 from qdeploy.training.problem import TrainingProblem, lift
-from qdeploy.training.relaxations import relaxations
+from qdeploy.training.relaxations import low_rank, relaxations
+from qdeploy.training.relaxations.dual import dominating_multiple, dual_point
 from qdeploy.training.relaxations.scale import best_scale
 
 SOLVERS = relaxations.names()
@@ -157,3 +160,36 @@ def test_best_scale_of_a_useless_shape_is_zero(loss):
     assert best_scale(made, np.ones(made.samples), 1.0).rho == 0
     shape = -made.inputs[:, 0] * made.inputs[:, 1]
     assert best_scale(made, shape, 1.0).rho == 0
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_a_dominating_multiple_dominates_and_touches(dimension, seed):
+    generator = np.random.default_rng(seed)
+    matrix = generator.standard_normal((dimension, dimension))
+    matrix = matrix + matrix.T
+    diagonal = generator.uniform(-0.1, 1.0, dimension)
+    found = dominating_multiple(matrix, diagonal)
+    lowest = [np.linalg.eigvalsh(np.diag(found) + sign * matrix)[0] for sign in (1, -1)]
+    assert abs(min(lowest)) <= 1e-9 * found.sum()
+    positive = diagonal > 1e-3
+    shares = found[positive] / diagonal[positive]
+    assert shares == pytest.approx(np.full(len(shares), shares.mean() if len(shares) else 0))
+
+
+def test_a_diagonal_of_zeros_gives_row_sums():
+    matrix = np.array([[1.0, -2.0], [-2.0, 3.0]])
+    assert dominating_multiple(matrix, np.zeros(2)) == pytest.approx([3.0, 5.0])
+
+
+def test_low_rank_stops_as_soon_as_the_gap_is_seen_to_be_closed(monkeypatch):
+    made, asked = problem("squared", inputs=12), []
+
+    def counted(*given):
+        asked.append(given)
+        return dual_point(*given)
+
+    monkeypatch.setattr(low_rank, "dual_point", counted)
+    solution = relaxations["low-rank"].solve(made, tolerance=1e-4)
+    feasible(made, solution, tolerance=1e-4)
+    assert not asked
+    assert solution.gap > 1e-7

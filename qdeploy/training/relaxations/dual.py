@@ -13,7 +13,10 @@ from qdeploy.training.bounds.interior_point import SemidefiniteNorm, semidefinit
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 
-__all__ = ["DualPoint", "dual_point"]
+__all__ = ["DualPoint", "bound_on_ray", "dominating_multiple", "dual_point"]
+
+SMALLEST_SHARE = 1e-9
+"""Of the mean multiplier, below which there is none: G is divided by their roots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +41,31 @@ def dual_point(problem: TrainingProblem, residual: FloatArray, tolerance: float)
         tolerance: relative accuracy of the norm.
     """
     norm = semidefinite_norm(problem.matrix(residual), tolerance=tolerance)
+    return DualPoint(bound_on_ray(problem, residual, norm.bound), norm)
+
+
+def bound_on_ray(problem: TrainingProblem, residual: FloatArray, norm: float) -> float:
+    """Best dual value on the ray through a residual r, for a bound on the norm of G(r)."""
     step = problem.loss.best_step(residual, problem.targets)
-    if norm.bound:
-        step = min(step, problem.penalty / norm.bound)
+    if norm:
+        step = min(step, problem.penalty / norm)
     if not np.isfinite(step):
         step = 1.0
-    return DualPoint(float(problem.loss.dual_value(step * residual, problem.targets)), norm)
+    return float(problem.loss.dual_value(step * residual, problem.targets))
+
+
+def dominating_multiple(matrix: FloatArray, diagonal: FloatArray) -> FloatArray:
+    """The smallest multiple z of a diagonal with Diag(z) ⪰ ±G, float64 (d,), up to rounding.
+
+    Args:
+        matrix: G, float64 (d, d), symmetric.
+        diagonal: float64 (d,); entries that are not positive are raised to a small share.
+    """
+    scale = float(np.abs(diagonal).mean())
+    if scale == 0.0:
+        return np.abs(matrix).sum(axis=1)
+    raised = np.maximum(diagonal, SMALLEST_SHARE * scale)
+    roots = np.sqrt(raised)
+    values = np.linalg.eigvalsh(matrix / np.outer(roots, roots))
+    multiple: FloatArray = raised * max(float(values[-1]), -float(values[0]))
+    return multiple

@@ -11,11 +11,10 @@ hides the gap, in double precision after that.
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.blocks import row_blocks
@@ -23,7 +22,8 @@ from qdeploy.training.bounds.interior_point import SemidefiniteNorm, semidefinit
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.relaxations import Relaxation, RelaxedSolution, relaxations
-from qdeploy.training.relaxations.dual import dual_point
+from qdeploy.training.relaxations.descent import Function, descend
+from qdeploy.training.relaxations.dual import bound_on_ray, dominating_multiple, dual_point
 from qdeploy.training.relaxations.scale import ScaledPoint, best_scale
 
 __all__ = ["LowRankRelaxation"]
@@ -34,8 +34,10 @@ LARGE_ROUND_STEPS = 100
 """Steps a round of a large problem, where a step costs more than the dual bound after a few."""
 SINGLE_GAP = 1e-4
 """Gap down to which single precision is good enough for the descent."""
-MEMORY = 20
+MEMORY = 60
 """Pairs of steps and gradient changes that L-BFGS keeps."""
+CHECKED_STEPS = 20
+"""Steps after which a round looks whether its multipliers already show the gap."""
 SLOW = 1e-2
 """A round that closes less than this share of the gap needs more columns."""
 START_NOISE = 1e-2
@@ -68,11 +70,15 @@ class LowRankRelaxation:
         factors = search.start(columns, np.random.default_rng(seed))
         bound, previous = -math.inf, math.inf
         for number in range(1, LARGEST_ROUNDS + 1):
-            factors = search.descend(factors, deadline, progress)
+            factors = search.descend(factors, tolerance, deadline, progress)
             point = search.at(factors)
-            dual = dual_point(problem, point.residual, tolerance / 10)
-            bound = max(bound, dual.bound)
-            gap = (point.value - bound) / point.value if point.value > 0 else 0.0
+            multipliers = search.multipliers(factors, point)
+            bound = max(bound, bound_on_ray(problem, point.residual, multipliers.sum()))
+            if _gap(point.value, bound) > tolerance:
+                dual = dual_point(problem, point.residual, tolerance / 10)
+                multipliers = dual.norm.multipliers
+                bound = max(bound, dual.bound)
+            gap = _gap(point.value, bound)
             search.single &= gap > SINGLE_GAP
             progress(ProgressEvent("relaxation", number, None, {"value": point.value, "gap": gap}))
             if gap <= tolerance or (deadline is not None and time.monotonic() > deadline):
@@ -97,7 +103,7 @@ class LowRankRelaxation:
             rho=point.rho,
             left=factors,
             right=factors * _sides(factors),
-            multipliers=dual.norm.multipliers,
+            multipliers=multipliers,
         )
 
 
@@ -132,29 +138,47 @@ class _Search:
         return self._scaled(shape)
 
     def descend(
-        self, factors: FloatArray, deadline: float | None, progress: Progress
+        self, factors: FloatArray, tolerance: float, deadline: float | None, progress: Progress
     ) -> FloatArray:
-        """A round of L-BFGS; unit-row factors again."""
-        large = self._problem.is_large
+        """A round of L-BFGS, or less when the gap is seen to be closed; unit-row factors again."""
+        problem, large = self._problem, self._problem.is_large
         steps = LARGE_ROUND_STEPS if large else ROUND_STEPS
         began = time.monotonic()
+        count = 0
 
-        def stop_in_time(_: FloatArray) -> None:
+        def finished(flat: FloatArray, value: float) -> bool:
+            nonlocal count
+            count += 1
             if large:
                 elapsed = time.monotonic() - began
-                progress(ProgressEvent("relaxation (descent)", elapsed))
+                progress(ProgressEvent("relaxation (descent)", elapsed, None, {"value": value}))
             if deadline is not None and time.monotonic() > deadline:
-                raise StopIteration
+                return True
+            if count % CHECKED_STEPS:
+                return False
+            here = _unit_rows(flat.reshape(factors.shape))
+            point = self.at(here)
+            norm = self.multipliers(here, point).sum()
+            return _gap(point.value, bound_on_ray(problem, point.residual, norm)) <= tolerance
 
-        result = minimize(
+        flat = descend(
             self._large_gradient(factors.shape) if large else self._gradient(factors.shape),
             factors.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            callback=stop_in_time,
-            options={"maxiter": steps, "maxcor": MEMORY, "ftol": 1e-15, "gtol": 1e-12},
+            steps=steps,
+            memory=MEMORY,
+            finished=finished,
         )
-        return _unit_rows(result.x.reshape(factors.shape))
+        return _unit_rows(flat.reshape(factors.shape))
+
+    def multipliers(self, factors: FloatArray, point: ScaledPoint) -> FloatArray:
+        """Those of the optimality conditions, scaled to be feasible: z, float64 (d,).
+
+        At the optimum G·A = Diag(z)·A and -G·B = Diag(z)·B, where rows of [A | B] have length 1.
+        Away from it the interior point finds better ones, in much more time.
+        """
+        matrix = self._problem.matrix(point.residual)
+        diagonal = ((matrix @ factors) * _sides(factors) * factors).sum(axis=1)
+        return dominating_multiple(matrix, diagonal)
 
     def mix(self, factors: FloatArray, norm: SemidefiniteNorm) -> FloatArray | None:
         """The best (1-t)·(P, N) + t·(those of the norm), with up to twice the columns.
@@ -193,7 +217,7 @@ class _Search:
         self._rho = point.rho
         return point
 
-    def _gradient(self, form: tuple[int, ...]) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    def _gradient(self, form: tuple[int, ...]) -> Function:
         """The value and its gradient, for L-BFGS."""
         inputs = self._problem.inputs
 
@@ -211,9 +235,7 @@ class _Search:
 
         return evaluate
 
-    def _large_gradient(
-        self, form: tuple[int, ...]
-    ) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    def _large_gradient(self, form: tuple[int, ...]) -> Function:
         """The same in blocks of rows; the images are kept, in the precision of the moment."""
         problem = self._problem
         kind: Any = np.float32 if self.single else np.float64
@@ -241,6 +263,10 @@ class _Search:
             return point.value, (slope / norms).ravel()
 
         return evaluate
+
+
+def _gap(value: float, bound: float) -> float:
+    return (value - bound) / value if value > 0 else 0.0
 
 
 def _sides(factors: FloatArray) -> FloatArray:
