@@ -16,7 +16,8 @@ from qdeploy.comparison.baselines import Setting
 from qdeploy.comparison.integers import RealNetwork
 from qdeploy.data.quantizer import INPUT_STEP
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.selection import fold_numbers, prediction_errors
+from qdeploy.training.search import RIDGES
+from qdeploy.training.selection import fold_numbers
 from qdeploy.training.shared import SharedProblem, solve_readout
 from qdeploy.training.threads import single_threaded
 
@@ -25,8 +26,6 @@ __all__ = ["Searched", "held_out_rows", "solved", "within_time"]
 SignMatrix = NDArray[np.int8]
 T = TypeVar("T")
 
-RIDGES = (1e-3, 1e-2, 5e-2, 2e-1)
-"""Those of the compact mode."""
 FIRST_RIDGE = 1e-2
 """Under which the starts are searched that are to choose the ridge."""
 CHOOSING = 0.3
@@ -72,13 +71,11 @@ def within_time(setting: Setting, starts: Starts[T], readout: Readout[T]) -> Sea
             deadline = began + CHOOSING * setting.seconds
             found = _best(problem, width, starts, readout, generator, deadline)
             inputs = rest.integers(plain).astype(np.float64) * INPUT_STEP
-            errors = []
+            values = []
             for candidate in RIDGES:
                 network = readout(part.problem(plain, candidate), found)
-                scores = network.predict(inputs)[None]
-                errors.append(float(prediction_errors(scores, rest.targets, "classify").sum()))
-            # Of equals the largest.
-            ridge = RIDGES[len(RIDGES) - 1 - int(np.argmin(errors[::-1]))]
+                values.append(rest.loss.value(network.predict(inputs), rest.targets))
+            ridge = RIDGES[int(np.argmin(values))]
         problem = rows.problem(plain, ridge)
         deadline = began + setting.seconds
         found = _best(problem, width, starts, readout, generator, deadline)

@@ -6,8 +6,7 @@ any width at the penalty β·d (docs/training.md).
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import joblib
 import numpy as np
@@ -15,38 +14,30 @@ from numpy.typing import NDArray
 
 from qdeploy.data import Dataset, InputQuantizer
 from qdeploy.data.quantizer import Scaling
-from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.advice import compact_advice
-from qdeploy.training.assembly import build_network, drop_silent, merge
 from qdeploy.training.blocks import is_large
+from qdeploy.training.finishing import Schedule, finish, plan_time
 from qdeploy.training.input_selection import select_inputs
 from qdeploy.training.large_search import search_large
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
-from qdeploy.training.penalised import prove_any_width, telling_penalty
 from qdeploy.training.plan import EFFORT, HURRIED, Plan, plan_search
-from qdeploy.training.polish import SharedNeurons
-from qdeploy.training.problem import TrainingProblem, lift
+from qdeploy.training.problem import lift
 from qdeploy.training.proof import certificate_for
-from qdeploy.training.readout import IntegerReadout, ReadoutWidth, choose_readout
 from qdeploy.training.result import Fitted
-from qdeploy.training.search import Candidate, Choice, Rows, Start, refine
-from qdeploy.training.selection import fold_numbers, prediction_errors
-from qdeploy.training.threads import single_threaded
+from qdeploy.training.search import RIDGES, Candidate, Choice, Rows, Start, refine
+from qdeploy.training.selection import fold_numbers
 from qdeploy.training.timed import Pace, Way, search_in_time
 
 __all__ = ["train_compact"]
 
-RIDGES = (1e-3, 1e-2, 5e-2, 2e-1)
 CHOICES = tuple(Choice(scaled, ridge) for scaled in (False, True) for ridge in RIDGES)
 UNTRIED = Choice(scaled=True, ridge=1e-2)
 """What is chosen where there are too few rows to hold any out."""
 RATES = (0.2, 0.05)
-SEARCHING = 0.8
-"""Share of a time limit after which searching ends; the rest is for the proof."""
-SELECTING = 0.6
-"""The same where the inputs are then to be chosen."""
+SELECTING = 0.75
+"""Share of the time for searching that passes before inputs are chosen, where that is wanted."""
 
 
 def train_compact(
@@ -68,38 +59,42 @@ def train_compact(
         began: `time.monotonic()` when training as a whole began.
     """
     assert options.neurons is not None
-    limit = math.inf if options.time_limit is None else options.time_limit
     ways = _ways(dataset, targets, loss, options)
-    if is_large(len(targets), ways[0].rows.dimension):
-        best, complete = _large(ways, options, progress, began)
+    rows = ways[0].rows
+    schedule = Schedule()
+    if options.time_limit is not None:
+        unscaled = rows.integers(np.ones(rows.dimension))
+        schedule = plan_time(unscaled, targets, loss, began, options.time_limit)
+    if is_large(len(targets), rows.dimension):
+        best, complete = _large(ways, options, progress, began, schedule)
     elif options.time_limit is None:
         best, complete = _planned(dataset, ways, options, progress)
     else:
-        best, complete = _hurried(dataset, ways, options, progress, began)
-    progress(ProgressEvent("integer readout", 0, None))
+        best, complete = _hurried(dataset, ways, options, progress, began, schedule)
     quantizer = best.quantizer.rescaled(best.scales[:-1])
-    integers = lift(quantizer.quantize(dataset.features))
-    dimension = integers.shape[1]
-    problems = [TrainingProblem(integers, column, 0.0, loss) for column in targets.T]
-    with single_threaded():
-        network, readout, widths = _in_integers(problems, best, options.readout_bits)
-        beta = options.beta
-        if beta == "auto":
-            beta = telling_penalty(problems, network, readout) / dimension
-        problems = [replace(problem, penalty=beta * dimension) for problem in problems]
-        # Where rows are many, a wider network near the optimum would take longer than the search.
-        deadline = began if problems[0].is_large else began + limit
-        duals = prove_any_width(problems, network, readout, options.seed, deadline, progress)
-    certificate = certificate_for(problems, duals, network, readout, beta)
+    found = finish(
+        best,
+        lift(quantizer.quantize(dataset.features)),
+        targets,
+        loss,
+        bits=options.readout_bits,
+        beta=options.beta,
+        seed=options.seed,
+        schedule=schedule,
+        progress=progress,
+    )
+    certificate = certificate_for(
+        found.problems, found.duals, found.network, found.readout, found.beta
+    )
     return Fitted(
         quantizer=quantizer,
-        network=network,
-        scale=readout.scale,
+        network=found.network,
+        scale=found.readout.scale,
         certificate=certificate,
         history=(),
-        advice=compact_advice(certificate, network.layers[0].width, complete),
+        advice=compact_advice(certificate, found.network.layers[0].width, complete),
         selection=None,
-        readout_widths=widths,
+        readout_widths=found.widths,
     )
 
 
@@ -116,7 +111,7 @@ def _planned(
 
 
 def _large(
-    ways: Sequence[Way], options: Options, progress: Progress, began: float
+    ways: Sequence[Way], options: Options, progress: Progress, began: float, schedule: Schedule
 ) -> tuple[Candidate, bool]:
     """The search on batches of rows; of two scalings the one that suits inputs of one unit.
 
@@ -124,34 +119,40 @@ def _large(
     """
     assert options.neurons is not None
     rows = ways[-1].rows
-    limit = math.inf if options.time_limit is None else options.time_limit
-    share = SEARCHING if options.inputs is None else SELECTING
-    best, complete = search_large(
-        rows, options.neurons, options.seed, progress, began + share * limit
-    )
+    deadline = _before_selection(options, began, schedule)
+    best, complete = search_large(rows, options.neurons, options.seed, progress, deadline)
     if options.inputs is not None:
-        seed, deadline = (options.seed, 3), began + SEARCHING * limit
-        best = select_inputs(rows, best, options.inputs, HURRIED, seed, deadline)
+        seed = (options.seed, 3)
+        best = select_inputs(rows, best, options.inputs, HURRIED, seed, schedule.search)
     return best, complete
 
 
 def _hurried(
-    dataset: Dataset, ways: Sequence[Way], options: Options, progress: Progress, began: float
+    dataset: Dataset,
+    ways: Sequence[Way],
+    options: Options,
+    progress: Progress,
+    began: float,
+    schedule: Schedule,
 ) -> tuple[Candidate, bool]:
     """The search against the clock, the proof's share of the limit left free."""
     assert options.neurons is not None
-    assert options.time_limit is not None
-    share = SEARCHING if options.inputs is None else SELECTING
-    pace = Pace(began + share * options.time_limit)
+    pace = Pace(_before_selection(options, began, schedule))
     best, complete = search_in_time(
         ways, dataset.task, options.neurons, options.seed, pace, progress
     )
     if options.inputs is not None:
         way = next(way for way in ways if way.rows.quantizer is best.quantizer)
-        deadline = began + SEARCHING * options.time_limit
         seed = (options.seed, 3)
-        best = select_inputs(way.rows, best, options.inputs, EFFORT, seed, deadline)
+        best = select_inputs(way.rows, best, options.inputs, EFFORT, seed, schedule.search)
     return best, complete
+
+
+def _before_selection(options: Options, began: float, schedule: Schedule) -> float:
+    """When the search ends; sooner where inputs are chosen after it."""
+    if options.inputs is None or math.isinf(schedule.search):
+        return schedule.search
+    return began + SELECTING * (schedule.search - began)
 
 
 def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -> list[Way]:
@@ -184,7 +185,7 @@ class _Search:
         self._options, self._plan, self._progress = options, plan, progress
 
     def choose(self, ways: Sequence[Way]) -> tuple[Way, Choice]:
-        """The way of scaling and the choice with the fewest errors on held-out rows."""
+        """The way of scaling and the choice with the lowest loss on held-out rows."""
         targets = ways[0].rows.targets
         generator = np.random.default_rng(self._options.seed)
         folds = fold_numbers(targets, self._task, generator)
@@ -200,20 +201,17 @@ class _Search:
             joblib.delayed(_held_out)(way.rows, folds != fold, start, self._width, self._plan)
             for _, way, fold, start in tasks
         )
-        errors = np.zeros((len(ways), len(CHOICES)))
+        values = np.zeros((len(ways), len(CHOICES)))
         for done, ((number, _, fold, _), found) in enumerate(
             zip(tasks, running, strict=True), start=1
         ):
-            wrong = prediction_errors(found, targets[folds == fold], self._task)
             part = ways[number].rows.loss.part(folds == fold)
-            errors[number] += part.times(wrong.T).sum(axis=0)
+            values[number] += [part.value(seen, targets[folds == fold]) for seen in found]
             stage = "choosing input scales and ridge on held-out rows"
             self._progress(ProgressEvent(stage, done, len(tasks)))
-        if not errors.any():
+        if not tasks:
             return ways[0], UNTRIED
-        # Of equals the last: scaled inputs, the larger ridge.
-        place = errors.size - 1 - int(errors.ravel()[::-1].argmin())
-        number, position = divmod(place, len(CHOICES))
+        number, position = divmod(int(values.argmin()), len(CHOICES))
         return ways[number], CHOICES[position]
 
     def best(self, way: Way, choice: Choice) -> tuple[Candidate, bool]:
@@ -291,17 +289,3 @@ def _held_out(
     found = refine(rows.part(training), start, width, CHOICES, plan.effort)
     rest = rows.part(~training)
     return np.stack([candidate.predict(rest) for candidate in found])
-
-
-def _in_integers(
-    problems: Sequence[TrainingProblem], best: Candidate, bits: int | Literal["auto"]
-) -> tuple[QuantizedNetwork, IntegerReadout, tuple[ReadoutWidth, ...]]:
-    """The integer network: its readout is solved for, at several units, and the best is kept."""
-    dimension = problems[0].dimension
-    found = best.found
-    shared = merge(SharedNeurons(found.left, found.right, found.readout.weights / dimension))
-    features = problems[0].features(shared.left, shared.right)
-    ridge = best.ridge * dimension**2
-    readout, widths = choose_readout(problems, features, shared.weights, bits, ridge=ridge)
-    shared, readout = drop_silent(shared, readout)
-    return build_network(shared, readout), readout, widths

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qdeploy.data.quantizer import INPUT_STEP
 from qdeploy.training.input_scales import LARGEST, SMALLEST
 from qdeploy.training.losses import FloatArray, Loss
-from qdeploy.training.shared import SharedProblem, solve_readout
+from qdeploy.training.shared import SharedProblem, SharedReadout, solve_readout
 from qdeploy.training.straight_through import (
     BATCH,
     LAST_RATE,
@@ -93,7 +93,7 @@ def train_jointly(
     goals = targets.astype(np.float32)
     whole = rows <= batch
     problem = _problem(steps_in, scaling.values, goals, loss, ridge) if whole else None
-    response: FloatArray | None = None
+    readout: SharedReadout | None = None
     best, kept = np.inf, ([_signs(side.values) for side in latent], scaling.values)
     done = 0
     try:
@@ -106,9 +106,11 @@ def train_jointly(
             assert problem is not None
             inputs, signs = cast(Single, problem.inputs), [_signs(side.values) for side in latent]
             left, right = (inputs @ side.T for side in signs)
+            response: FloatArray | None = None
+            if readout is not None:
+                # A loss that is not squared goes on from the step before, on these rows.
+                response = readout.response if whole else _response(problem, left * right, readout)
             readout = solve_readout(problem, left * right, response, READOUT_STEPS)
-            # A loss that is not squared goes on from the step before, where the rows are the same.
-            response = readout.response if whole else None
             if not whole or readout.objective < best:
                 best, kept = readout.objective, (signs, scaling.values)
             residual = problem.loss.times(readout.response - readout.predictions)
@@ -167,6 +169,12 @@ def _problem(
     energy = size**2 * (len(inputs) if loss.weights is None else float(loss.weights.sum()))
     # Single precision is enough to find signs by; what is kept of them is solved anew.
     return SharedProblem(cast(FloatArray, inputs), cast(FloatArray, targets), loss, ridge * energy)
+
+
+def _response(problem: SharedProblem, features: Single, readout: SharedReadout) -> FloatArray:
+    """Working response on rows that a readout has not seen; the targets, if the loss is squared."""
+    predictions = features @ readout.weights.astype(np.float32) + readout.intercepts
+    return problem.response(cast(FloatArray, predictions.astype(np.float32)))
 
 
 def _signs(latent: Single) -> Single:

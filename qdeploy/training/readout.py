@@ -5,6 +5,7 @@ integers are searched for together; the intercept is solved anew each time (its 
 that rounding it costs nothing).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,8 @@ ROUNDS = 4
 NEAR = 0.05
 """Relative range of the unit that is searched for fixed integers."""
 NOTICEABLE = 1e-6
+COSTLIEST = 4
+"""How often as long as the width asked for another one may take."""
 SILENT_UNIT = 2.0**-10
 """Unit of the readout when every weight is zero, fine enough for the intercept."""
 
@@ -118,6 +121,7 @@ def choose_readout(
     *,
     ridge: float = 0.0,
     compared: Sequence[int] | None = None,
+    deadline: float = np.inf,
 ) -> tuple[IntegerReadout, tuple[ReadoutWidth, ...]]:
     """The integer readout of the width asked for, and what each of several widths costs.
 
@@ -130,17 +134,25 @@ def choose_readout(
         ridge: ρ of a further penalty ½ ρ Σ α².
         compared: widths of the comparison, ascending; by default `WIDTHS`, but of a large problem
             only where "auto" needs them.
+        deadline: `time.monotonic()` at which integers no longer improve; other widths than the one
+            asked for are left out where it would come too soon for them.
 
     Returns:
-        The readout, and one entry for each of `compared` and for `bits`, ascending.
+        The readout, and one entry for each width that was tried, ascending.
     """
     searches = [OutputSearch(p, features, weights[:, k], ridge) for k, p in enumerate(problems)]
     peak = float(np.abs(weights).max(initial=0.0))
     real = sum(search.real_objective for search in searches)
     if compared is None:
         compared = () if problems[0].is_large and bits != "auto" else WIDTHS
-    asked = set() if bits == "auto" else {bits}
-    found = {width: _search(searches, peak, width) for width in sorted(asked.union(compared))}
+    asked = set(compared) if bits == "auto" else {bits}
+    began = time.monotonic()
+    found = {width: _search(searches, peak, width, deadline) for width in sorted(asked)}
+    longest = COSTLIEST * (time.monotonic() - began)
+    for width in set(compared) - asked:
+        if time.monotonic() + longest < deadline:
+            found[width] = _search(searches, peak, width, deadline)
+    found = dict(sorted(found.items()))
     increases = {
         width: best.objective / real - 1 if real > 0 else 0.0 for width, best in found.items()
     }
@@ -163,8 +175,8 @@ def choose_readout(
     return IntegerReadout(integers, intercepts, scale), widths
 
 
-def _search(searches: Sequence[OutputSearch], peak: float, bits: int) -> _Found:
-    """The best of several units, then unit and integers in turn."""
+def _search(searches: Sequence[OutputSearch], peak: float, bits: int, deadline: float) -> _Found:
+    """The best of several units, then unit and integers in turn, as long as there is time."""
     largest = 2 ** (bits - 1) - 1
     if not peak:
         lattice = Lattice(SILENT_UNIT, largest)
@@ -176,11 +188,13 @@ def _search(searches: Sequence[OutputSearch], peak: float, bits: int) -> _Found:
         for lattice in lattices
     ]
     slow = any(search.slow for search in searches)
-    if slow:
+    if slow or time.monotonic() > deadline:
         begun = [min(begun, key=lambda found: found.objective)]
-    candidates = [_descended(searches, largest, found) for found in begun]
+    candidates = [_descended(searches, largest, found, deadline) for found in begun]
     best = min(candidates, key=lambda found: found.objective)
     for _ in range(1 if slow else ROUNDS):
+        if time.monotonic() > deadline:
+            break
         rays = [
             search.objectives_along(integers)
             for search, integers in zip(searches, best.integers, strict=True)
@@ -192,16 +206,20 @@ def _search(searches: Sequence[OutputSearch], peak: float, bits: int) -> _Found:
             options={"xatol": 1e-5 * best.unit},
         )
         moved = _Found.of(searches, Lattice(float(nearby.x), largest), best.integers)
-        trial = _descended(searches, largest, moved)
+        trial = _descended(searches, largest, moved, deadline)
         if trial.objective >= best.objective * (1 - NOTICEABLE):
             break
         best = trial
     return best
 
 
-def _descended(searches: Sequence[OutputSearch], largest: int, start: _Found) -> _Found:
+def _descended(
+    searches: Sequence[OutputSearch], largest: int, start: _Found, deadline: float
+) -> _Found:
+    """Local minima, output after output; those for which there is no time stay as they are."""
     lattice = Lattice(start.unit, largest)
-    pairs = zip(searches, start.integers, strict=True)
-    return _Found.of(
-        searches, lattice, [search.descended(column, lattice) for search, column in pairs]
-    )
+    columns = [
+        column if time.monotonic() > deadline else search.descended(column, lattice)
+        for search, column in zip(searches, start.integers, strict=True)
+    ]
+    return _Found.of(searches, lattice, columns)

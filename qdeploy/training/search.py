@@ -26,6 +26,7 @@ from qdeploy.training.threads import single_threaded
 __all__ = [
     "FIRST_RIDGE",
     "PATH_SWEEPS",
+    "RIDGES",
     "Candidate",
     "Choice",
     "Effort",
@@ -37,6 +38,8 @@ __all__ = [
 
 SignMatrix = NDArray[np.int8]
 
+RIDGES = (1e-3, 1e-2, 5e-2, 2e-1, 1.0)
+"""Ridges that held-out rows choose from; the last holds networks that could fit every row."""
 PATH_SWEEPS = 2
 """Sweeps for each of several ridges; a single one is polished as thoroughly as all else."""
 FIRST_RIDGE = 1e-4

@@ -21,8 +21,8 @@ from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.bit_flips import Polished, polish_flips, sweep_work
 from qdeploy.training.joint_training import SCALE_RATE, Joint, train_jointly
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.search import Candidate, Choice, Effort, Rows, scale_in_turn
-from qdeploy.training.selection import fold_numbers, largest_beta, prediction_errors
+from qdeploy.training.search import RIDGES, Candidate, Choice, Effort, Rows, scale_in_turn
+from qdeploy.training.selection import fold_numbers, largest_beta
 from qdeploy.training.shared import solve_readout
 from qdeploy.training.starts import eliminated
 from qdeploy.training.straight_through import step_work
@@ -34,7 +34,6 @@ Clock = Callable[[], float]
 
 HASTY = Choice(scaled=True, ridge=1e-3)
 """What is chosen where there is no time to try anything on held-out rows."""
-RIDGES = (1e-3, 1e-2, 5e-2, 2e-1)
 TRIAL_RIDGE = 1e-2
 BETA_SHARE = 1e-2
 """β of the certified start as a share of the one above which the zero network is optimal."""
@@ -201,10 +200,7 @@ class _TimedSearch:
         )
 
     def _choose(self) -> tuple[Way, Choice]:
-        """Of what predicts held-out rows as well as the best, what fits the rest most closely.
-
-        As well means within one standard error of the difference.
-        """
+        """The way of scaling and the choice with the lowest loss on held-out rows."""
         pace, targets = self._pace, self._way.rows.targets
         folds = fold_numbers(targets, self._task, np.random.default_rng(self._seed))
         kinds = [(way, scaled) for way in self._ways for scaled in (True, False)]
@@ -215,33 +211,30 @@ class _TimedSearch:
             return self._way, self._choice
         options = [(way, Choice(scaled, ridge)) for way, scaled in kinds for ridge in RIDGES]
         until = pace.clock() + 2 * CHOOSING * pace.left
-        errors, losses = [], []
+        values = np.zeros(len(options))
         for fold in range(count):
             told = [self._held_out(way, scaled, folds == fold, fold) for way, scaled in kinds]
-            errors.append(np.vstack([wrong for wrong, _ in told]))
-            losses.append(np.concatenate([loss for _, loss in told]))
+            values += np.concatenate(told)
             self._progress(ProgressEvent("choosing on held-out rows", fold + 1, count))
             if pace.clock() > until:
                 break
-        return options[_closest(np.hstack(errors), np.sum(losses, axis=0))]
+        return options[int(values.argmin())]
 
     def _held_out(
         self, way: Way, scaled: bool, held_out: NDArray[np.bool_], fold: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Errors of the held-out rows, (ridges, n), and losses of the others, (ridges,)."""
+    ) -> FloatArray:
+        """Losses of the held-out rows, (ridges,)."""
         part, rest = way.rows.part(~held_out), way.rows.part(held_out)
         trial = Choice(scaled, TRIAL_RIDGE)
         found = self._train(part, (self._seed, fold + 1), trial, SCHEDULES[0][0], TRIAL_STEPS)
-        predictions, losses = [], []
+        values = []
         for ridge in RIDGES:
             problem = part.problem(found.scales, ridge)
             readout = solve_readout(problem, problem.features(found.left, found.right))
             polished = Polished(found.left, found.right, readout)
             candidate = Candidate(trial, part.quantizer, found.scales, polished, problem.ridge)
-            predictions.append(candidate.predict(rest))
-            losses.append(part.loss.value(readout.predictions, part.targets))
-        wrong = prediction_errors(np.stack(predictions), rest.targets, self._task)
-        return rest.loss.times(wrong.T).T, np.array(losses)
+            values.append(rest.loss.value(candidate.predict(rest), rest.targets))
+        return np.array(values)
 
     def _search(self) -> bool:
         """Starts until the time is up or nothing better is found; True in the latter case."""
@@ -367,17 +360,3 @@ class _TimedSearch:
 
 def _objective(candidate: Candidate) -> float:
     return candidate.found.readout.objective
-
-
-def _closest(errors: FloatArray, losses: FloatArray) -> int:
-    """The option of lowest loss among those within one standard error of the fewest errors.
-
-    Args:
-        errors: of every row, (options, n).
-        losses: on the rows trained on, (options,).
-    """
-    best = int(errors.sum(axis=1).argmin())
-    differences = errors - errors[best]
-    margin = np.sqrt((differences**2).sum(axis=1))
-    eligible = differences.sum(axis=1) <= margin
-    return int(np.where(eligible, losses, np.inf).argmin())

@@ -9,7 +9,7 @@ from qdeploy.data import InputQuantizer
 from qdeploy.training import timed
 from qdeploy.training.joint_training import train_jointly
 from qdeploy.training.losses import losses
-from qdeploy.training.search import Rows
+from qdeploy.training.search import RIDGES, Rows
 from qdeploy.training.shared import solve_readout
 from qdeploy.training.straight_through import straight_through
 from qdeploy.training.timed import Pace, Way, search_in_time
@@ -112,19 +112,27 @@ def test_an_interruption_keeps_the_best_so_far():
     assert best.found.readout.objective == pytest.approx(solved.objective)
 
 
-@pytest.mark.parametrize(
-    ("errors", "losses_", "chosen"),
-    [
-        # The closest fit has no more errors than the best: it is taken.
-        ([[0, 0, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]], [3.0, 2.0, 1.0], 2),
-        # Nine errors more are beyond one standard error of three.
-        ([[0] * 20, [1] * 9 + [0] * 11], [2.0, 1.0], 0),
-        # One error more is within it.
-        ([[0] * 20, [1] + [0] * 19], [2.0, 1.0], 1),
-    ],
-)
-def test_of_what_predicts_as_well_the_closest_fit_is_taken(errors, losses_, chosen):
-    assert timed._closest(np.array(errors, dtype=float), np.array(losses_)) == chosen
+def test_the_ridge_is_the_one_with_the_lowest_loss_on_held_out_rows(monkeypatch):
+    """Labels are noise, so that whatever fits the training rows closely predicts badly."""
+    rows = rows_of(count=60)
+    noise = np.random.default_rng(1).choice([-1.0, 1.0], rows.targets.shape)
+    rows = Rows(rows.features, rows.quantizer, noise, rows.loss)
+    values = {}
+    held_out = timed._TimedSearch._held_out
+
+    def kept(self, way, scaled, mask, fold):
+        values[scaled, fold] = held_out(self, way, scaled, mask, fold)
+        return values[scaled, fold]
+
+    monkeypatch.setattr(timed._TimedSearch, "_held_out", kept)
+    best, _, _ = search(rows, Clock(0.1), 500.0, width=12)
+    totals = {
+        scaled: sum(found for (kind, _), found in values.items() if kind == scaled)
+        for scaled in (True, False)
+    }
+    assert totals[best.choice.scaled].min() == min(total.min() for total in totals.values())
+    position = int(totals[best.choice.scaled].argmin())
+    assert best.choice.ridge == RIDGES[position] == max(RIDGES)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "squared-hinge"])
