@@ -17,11 +17,21 @@ from tvm.s_tir import transform as s_tir
 from tvm.target import codegen
 from tvm.tirx import transform as tirx_pass
 
+from qdeploy import __version__
 from qdeploy.errors import QDeployError
 
-__all__ = ["Processor", "lower_to_c", "lower_to_object"]
+__all__ = ["Processor", "lower_to_c", "lower_to_object", "versions"]
 
 _PLAIN_TYPES = {"n": "int64_t"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of qdeploy and of what generates its code."""
+    return {
+        "qdeploy": __version__,
+        "tvm": str(tvm.__version__),
+        "llvm": str(codegen.llvm_version_major()),
+    }
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
 from numpy.typing import NDArray
-from tvm.target import codegen
 
-from qdeploy import __version__, onnx
-from qdeploy.compiler.artifact import MODEL_FILE, header_file
+from qdeploy import onnx
+from qdeploy.compiler.artifact import MODEL_FILE
 from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.elf_memory import library_memory
-from qdeploy.compiler.graph import import_graph, match_network, with_kernel
+from qdeploy.compiler.graph import import_graph, match_network
 from qdeploy.compiler.hosted_artifact import (
-    ENTRY_FILE,
-    KERNEL_FILE,
-    MODULE_FILE,
     PlanTable,
     keep_log,
 )
+from qdeploy.compiler.hosted_code import HostedCode
 from qdeploy.compiler.isa import best_instruction_set
-from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.library import entry_source, header_source
 from qdeploy.compiler.library_artifact import LibraryManifest
-from qdeploy.compiler.lowering import lower_to_object
+from qdeploy.compiler.lowering import versions
 from qdeploy.compiler.manifest import common_fields, digests
 from qdeploy.compiler.plan import make_plan
 from qdeploy.compiler.processor import processor_for, runs_here
@@ -95,28 +89,15 @@ def build_library(
     keep_log(selection, folder)
 
     stage("kernels")
-    tile = planned.plan.batch.tile
-    batch = batch_function(planned.batch, symbols.batch_kernel, tile)
-    functions = {
-        symbols.single_kernel: block_function(planned.single, symbols.single_kernel),
-        symbols.batch_kernel: batch,
-    }
-    kernel_file = folder / KERNEL_FILE
-    lower_to_object(functions, processor, kernel_file)
+    code = HostedCode(model, symbols, processor, planned, folder)
+    kernels = code.kernels()
 
     stage("library")
-    header = folder / header_file(model.name)
-    header.write_text(header_source(model, planned, symbols), encoding="ascii")
-    entry = folder / ENTRY_FILE
-    entry.write_text(entry_source(planned, symbols), encoding="ascii")
     library = folder / f"lib{model.name}.so"
-    build_shared([entry, kernel_file], library)
+    build_shared([code.entry(), kernels], library)
 
     stage("module")
-    module = folder / MODULE_FILE
-    replaced = with_kernel(graph, match, planned.batch, batch, tile)
-    executable = tvm.compile(replaced, target=processor.target)
-    executable.export_library(str(module), fcompile=_link)
+    module = code.module(graph, match, _link)
 
     stage("verify")
     network = model.network
@@ -129,23 +110,16 @@ def build_library(
         library_batch(session, network),
         library_single(session, network),
     )
-    plan = planned.plan
-    scratch = max(plan.single.scratch_bytes, plan.batch.scratch_bytes)
     return LibraryManifest(
         **common_fields(model, verify(network, implementations, real, progress)),
         family="cpu",
         target=target.name,
         triple=processor.triple,
         processor=processor.cpu,
-        versions={
-            "qdeploy": __version__,
-            "tvm": str(tvm.__version__),
-            "llvm": str(codegen.llvm_version_major()),
-            "compiler": _compiler_version(),
-        },
+        versions={**versions(), "compiler": _compiler_version()},
         files=digests(folder),
-        memory=library_memory(library, scratch),
-        plan=PlanTable.model_validate(asdict(plan)),
+        memory=library_memory(library, code.scratch_bytes),
+        plan=PlanTable.model_validate(asdict(planned.plan)),
     )
 
 

@@ -6,16 +6,19 @@ the soft-float calling convention.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from qdeploy.errors import QDeployError
 from qdeploy.registry import Registry
-from qdeploy.targets import Core
+from qdeploy.targets import CompilerCore, Core
 
-__all__ = ["TOOLCHAINS", "Toolchain"]
+__all__ = ["TOOLCHAINS", "Compiler", "Toolchain", "usable"]
+
+AnyCore = TypeVar("AnyCore", bound=CompilerCore, contravariant=True)
 
 
-class Toolchain(Protocol):
-    """Compiles C99 without a C library, and links it at given addresses.
+class Compiler(Protocol[AnyCore]):
+    """What every toolchain can do, with an operating system or without.
 
     Attributes:
         name: identifier.
@@ -25,7 +28,7 @@ class Toolchain(Protocol):
     name: str
     title: str
 
-    def obstacle(self, core: Core) -> str | None:
+    def obstacle(self, core: AnyCore) -> str | None:
         """Why it cannot be used here for a core and what would mend that; None when it can."""
         ...
 
@@ -39,7 +42,7 @@ class Toolchain(Protocol):
 
     def compile(
         self,
-        core: Core,
+        core: AnyCore,
         sources: Sequence[Path],
         folder: Path,
         *,
@@ -75,6 +78,10 @@ class Toolchain(Protocol):
         """
         ...
 
+
+class Toolchain(Compiler[Core], Protocol):
+    """Compiles C99 without a C library, and links it at given addresses."""
+
     def link(
         self,
         core: Core,
@@ -105,3 +112,25 @@ class Toolchain(Protocol):
 
 
 TOOLCHAINS: Registry[Toolchain] = Registry("toolchain", __name__)
+
+CompilerT = TypeVar("CompilerT", bound=Compiler[Any])
+
+
+def usable(
+    toolchains: Registry[CompilerT], name: str, core: CompilerCore, otherwise: str
+) -> CompilerT:
+    """A toolchain that can compile for a core here.
+
+    Args:
+        toolchains: of the core's family.
+        name: of the toolchain.
+        core: what to compile for.
+        otherwise: what is not possible without it, the start of the error's sentence.
+
+    Raises:
+        QDeployError: there is no such toolchain, or it is not installed or lacks the core.
+    """
+    toolchain = toolchains[name]
+    if obstacle := toolchain.obstacle(core):
+        raise QDeployError(f"{otherwise}: {obstacle}")
+    return toolchain

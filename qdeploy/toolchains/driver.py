@@ -87,7 +87,7 @@ class Driver(ABC, Generic[CoreT]):
         optimize: str = "-O2",
         flags: Sequence[str] = (),
     ) -> list[Path]:
-        """Compile C or assembler sources, see `qdeploy.toolchains.Toolchain.compile`."""
+        """Compile C or assembler sources, see `qdeploy.toolchains.Compiler.compile`."""
         self._require(core)
         stems = [source.stem for source in sources]
         if len(set(stems)) != len(stems):
@@ -110,7 +110,7 @@ class Driver(ABC, Generic[CoreT]):
                 return list(pool.map(compile_one, sources))
 
     def archive(self, objects: Sequence[Path], output: Path) -> None:
-        """Write a static library, see `qdeploy.toolchains.Toolchain.archive`."""
+        """Write a static library, see `qdeploy.toolchains.Compiler.archive`."""
         output.parent.mkdir(parents=True, exist_ok=True)
         # An archiver adds to a file that exists: what was in it before must not stay.
         output.unlink(missing_ok=True)

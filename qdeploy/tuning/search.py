@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import tvm
-from tvm.target import codegen
-
-from qdeploy import __version__, onnx
+from qdeploy import onnx
 from qdeploy.benchmark.timing import Estimate
 from qdeploy.compiler.families import FAMILIES, KernelSetting
 from qdeploy.compiler.graph import import_graph, match_network
+from qdeploy.compiler.lowering import versions
 from qdeploy.compiler.plan import Candidate, candidates, make_plan, worth_trying
 from qdeploy.compiler.selection import Use
 from qdeploy.errors import QDeployError
@@ -79,11 +77,7 @@ def tune(
         obtained=measure.obtained,
         where=where,
         unit=measure.unit,
-        versions={
-            "qdeploy": __version__,
-            "tvm": str(tvm.__version__),
-            "llvm": str(codegen.llvm_version_major()),
-        },
+        versions=versions(),
         started=started,
         trials=tuple(
             Trial(use=each.use, pick=each.pick, cost=cost.value, low=cost.low, high=cost.high)

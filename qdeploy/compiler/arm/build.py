@@ -2,37 +2,30 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
 from numpy.typing import NDArray
-from tvm.target import codegen
 
-from qdeploy import __version__, onnx
+from qdeploy import onnx
 from qdeploy.compiler.arm.artifact import CandidateTable, Counted, LinuxManifest
 from qdeploy.compiler.arm.counting import CandidateCounter
-from qdeploy.compiler.artifact import MODEL_FILE, header_file
-from qdeploy.compiler.c_source import Symbols, symbols_of
+from qdeploy.compiler.artifact import MODEL_FILE
+from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.elf_memory import library_memory
 from qdeploy.compiler.families import KernelSetting
-from qdeploy.compiler.graph import import_graph, match_network, with_kernel
+from qdeploy.compiler.graph import import_graph, match_network
 from qdeploy.compiler.hosted_artifact import (
-    ENTRY_FILE,
-    KERNEL_FILE,
-    MODULE_FILE,
     PlanTable,
     keep_log,
 )
+from qdeploy.compiler.hosted_code import HostedCode
 from qdeploy.compiler.isa import best_instruction_set
-from qdeploy.compiler.kernel import batch_function, block_function
-from qdeploy.compiler.library import entry_source, header_source
-from qdeploy.compiler.lowering import Processor, lower_to_object
+from qdeploy.compiler.lowering import Processor, versions
 from qdeploy.compiler.manifest import common_fields, digests
-from qdeploy.compiler.plan import Evaluated, PlannedKernels, candidates, choose
+from qdeploy.compiler.plan import Evaluated, candidates, choose
 from qdeploy.compiler.selection import Selection
 from qdeploy.compiler.verify import (
     Implementation,
@@ -42,7 +35,6 @@ from qdeploy.compiler.verify import (
     verify,
 )
 from qdeploy.emulation import check_libraries, pipeline_cycles
-from qdeploy.errors import QDeployError
 from qdeploy.firmware.interface import ModelInterface
 from qdeploy.model import Model
 from qdeploy.network import QuantizedNetwork
@@ -51,6 +43,7 @@ from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.remote import ProgramSession, local_place
 from qdeploy.runners.library_emulator import EmulatedLibrary
 from qdeploy.targets import ArmCore, ArmTarget
+from qdeploy.toolchains import usable
 from qdeploy.toolchains.linux import LINUX_TOOLCHAINS, LinuxToolchain
 
 __all__ = ["build_linux_artifact", "kernel_setting", "linux_toolchain"]
@@ -78,11 +71,8 @@ def linux_toolchain(name: str, target: ArmTarget) -> LinuxToolchain:
     Raises:
         QDeployError: there is no such toolchain, or it is not installed.
     """
-    toolchain = LINUX_TOOLCHAINS[name]
-    obstacle = toolchain.obstacle(target.compiled_core)
-    if obstacle is not None:
-        raise QDeployError(f"target {target.name!r} cannot be compiled for: {obstacle}")
-    return toolchain
+    otherwise = f"target {target.name!r} cannot be compiled for"
+    return usable(LINUX_TOOLCHAINS, name, target.compiled_core, otherwise)
 
 
 def build_linux_artifact(
@@ -131,8 +121,9 @@ def build_linux_artifact(
     keep_log(selection, folder)
 
     stage("libraries")
-    built = _Build(model, symbols, core, processor, toolchain, planned, folder)
-    objects = built.objects()
+    code = HostedCode(model, symbols, processor, planned, folder)
+    kernels, entry = code.kernels(), code.entry()
+    objects = [_compiled(entry, core, toolchain), kernels]
     toolchain.archive(objects, folder / f"lib{model.name}.a")
     library = folder / f"lib{model.name}.so"
     toolchain.shared(core, objects, library, [symbols.predict, symbols.predict_batch])
@@ -141,7 +132,11 @@ def build_linux_artifact(
     programs = build_programs(core, objects, interface, folder, toolchain, header_folder=folder)
 
     stage("module")
-    built.module(with_kernel(graph, match, planned.batch, built.batch, planned.plan.batch.tile))
+
+    def link(output: str, files: Sequence[str], **_: Any) -> None:
+        toolchain.module(core, [Path(file) for file in files], Path(output))
+
+    code.module(graph, match, link)
 
     stage("verify")
     emulated = EmulatedLibrary(library, core, interface)
@@ -152,23 +147,16 @@ def build_linux_artifact(
         *_program(core, programs.run, interface),
     )
     verified = verify(model.network, implementations, real, progress)
-    plan = planned.plan
-    scratch = max(plan.single.scratch_bytes, plan.batch.scratch_bytes)
     return LinuxManifest(
         **common_fields(model, verified),
         family="arm",
         target=target.name,
         triple=core.triple,
         processor=core.cpu,
-        versions={
-            "qdeploy": __version__,
-            "tvm": str(tvm.__version__),
-            "llvm": str(codegen.llvm_version_major()),
-            "compiler": toolchain.version(),
-        },
+        versions={**versions(), "compiler": toolchain.version()},
         files=digests(folder),
-        memory=library_memory(library, scratch),
-        plan=PlanTable.model_validate(asdict(plan)),
+        memory=library_memory(library, code.scratch_bytes),
+        plan=PlanTable.model_validate(asdict(planned.plan)),
         board=target,
         core=core,
         toolchain=toolchain.name,
@@ -177,63 +165,13 @@ def build_linux_artifact(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Build:
-    """The code of one plan.
-
-    Attributes:
-        model: what is compiled.
-        symbols: its names in C.
-        core: what for.
-        processor: the same for TVM's LLVM.
-        toolchain: compiles and links.
-        planned: forms and tiles.
-        folder: the artifact folder.
-    """
-
-    model: Model
-    symbols: Symbols
-    core: ArmCore
-    processor: Processor
-    toolchain: LinuxToolchain
-    planned: PlannedKernels
-    folder: Path
-
-    @cached_property
-    def batch(self) -> Any:
-        """TVM function for many samples."""
-        planned = self.planned
-        return batch_function(planned.batch, self.symbols.batch_kernel, planned.plan.batch.tile)
-
-    def objects(self) -> list[Path]:
-        """Header, entry file and kernels; the objects of a library."""
-        symbols, planned, folder = self.symbols, self.planned, self.folder
-        kernels = folder / KERNEL_FILE
-        functions = {
-            symbols.single_kernel: block_function(planned.single, symbols.single_kernel),
-            symbols.batch_kernel: self.batch,
-        }
-        lower_to_object(functions, self.processor, kernels)
-        header = folder / header_file(self.model.name)
-        header.write_text(header_source(self.model, planned, symbols), encoding="ascii")
-        entry = folder / ENTRY_FILE
-        entry.write_text(entry_source(planned, symbols), encoding="ascii")
-        with tempfile.TemporaryDirectory(prefix="qdeploy-arm-") as temporary:
-            (compiled,) = self.toolchain.compile(
-                self.core, [entry], Path(temporary), include=[folder]
-            )
-            place = folder / compiled.name
-            place.write_bytes(compiled.read_bytes())
-        return [place, kernels]
-
-    def module(self, graph: Any) -> None:
-        """The module for TVM's virtual machine on the board, linked against its runtime there."""
-
-        def link(output: str, objects: Sequence[str], **_: Any) -> None:
-            self.toolchain.module(self.core, [Path(item) for item in objects], Path(output))
-
-        executable = tvm.compile(graph, target=self.processor.target)
-        executable.export_library(str(self.folder / MODULE_FILE), fcompile=link)
+def _compiled(entry: Path, core: ArmCore, toolchain: LinuxToolchain) -> Path:
+    """The object of an artifact's C file, beside it."""
+    with tempfile.TemporaryDirectory(prefix="qdeploy-arm-") as temporary:
+        (compiled,) = toolchain.compile(core, [entry], Path(temporary), include=[entry.parent])
+        place = entry.parent / compiled.name
+        place.write_bytes(compiled.read_bytes())
+    return place
 
 
 def _program(core: ArmCore, program: Path, interface: ModelInterface) -> list[Implementation]:

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tvm
 from numpy.typing import NDArray
-from tvm.target import codegen
 
-from qdeploy import __version__, onnx
+from qdeploy import onnx
 from qdeploy.compiler.artifact import MODEL_FILE
 from qdeploy.compiler.c_source import symbols_of
 from qdeploy.compiler.families import Options
 from qdeploy.compiler.graph import import_graph, match_network
+from qdeploy.compiler.lowering import versions
 from qdeploy.compiler.manifest import common_fields, digests
 from qdeploy.compiler.mcu.artifact import FIRMWARE_FOLDER, IMAGE_FILE, FirmwareManifest
 from qdeploy.compiler.mcu.forms import FORMS
@@ -24,12 +23,11 @@ from qdeploy.compiler.mcu.plan import McuPlan, choose, shortlist
 from qdeploy.compiler.mcu.variant import Variant, Workshop
 from qdeploy.compiler.verify import Implementation, onnxruntime_implementation, verify
 from qdeploy.emulation import check_libraries
-from qdeploy.errors import QDeployError
 from qdeploy.firmware import build_firmware
 from qdeploy.model import Model
 from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.targets import McuTarget, load_core
-from qdeploy.toolchains import TOOLCHAINS, Toolchain
+from qdeploy.toolchains import TOOLCHAINS, usable
 
 __all__ = ["build_firmware_artifact"]
 
@@ -68,7 +66,8 @@ def build_firmware_artifact(
     stage("import")
     core = load_core(target.core)
     goal = options.optimize or "balanced"
-    toolchain = _toolchain(options.toolchain or "zig", target)
+    otherwise = f"target {target.name!r} cannot be compiled for"
+    toolchain = usable(TOOLCHAINS, options.toolchain or "zig", core, otherwise)
     check_libraries()
     front = float_front(model) if options.front else None
     model_file = onnx.save(model, folder / MODEL_FILE)
@@ -119,12 +118,7 @@ def build_firmware_artifact(
         target=target.name,
         triple=core.triple,
         processor=core.cpu,
-        versions={
-            "qdeploy": __version__,
-            "tvm": str(tvm.__version__),
-            "llvm": str(codegen.llvm_version_major()),
-            "compiler": toolchain.version(),
-        },
+        versions={**versions(), "compiler": toolchain.version()},
         files=digests(folder),
         board=target,
         optimize=goal,
@@ -140,14 +134,6 @@ def build_firmware_artifact(
         rejected=dict(plan.rejected),
         firmware=has_firmware,
     )
-
-
-def _toolchain(name: str, target: McuTarget) -> Toolchain:
-    toolchain = TOOLCHAINS[name]
-    obstacle = toolchain.obstacle(load_core(target.core))
-    if obstacle is not None:
-        raise QDeployError(f"target {target.name!r} cannot be compiled for: {obstacle}")
-    return toolchain
 
 
 def _same_form(plan: McuPlan) -> list[Variant]:

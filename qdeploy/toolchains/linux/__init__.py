@@ -10,6 +10,7 @@ from typing import Protocol
 
 from qdeploy.registry import Registry
 from qdeploy.targets import ArmCore
+from qdeploy.toolchains import Compiler
 
 __all__ = ["DEFAULT_TOOLCHAIN", "LINUX_TOOLCHAINS", "LinuxToolchain"]
 
@@ -17,28 +18,8 @@ DEFAULT_TOOLCHAIN = "zig"
 """What compiles where nothing else is asked for: a wheel."""
 
 
-class LinuxToolchain(Protocol):
-    """Compiles C11 with POSIX to code that may lie anywhere, and links libraries and programs.
-
-    Attributes:
-        name: identifier.
-        title: what it is, in words, for messages and tables.
-    """
-
-    name: str
-    title: str
-
-    def obstacle(self, core: ArmCore) -> str | None:
-        """Why it cannot be used here for a core and what would mend that; None when it can."""
-        ...
-
-    def version(self) -> str:
-        """Version of the compiler, as it tells it.
-
-        Raises:
-            QDeployError: it is not installed.
-        """
-        ...
+class LinuxToolchain(Compiler[ArmCore], Protocol):
+    """Compiles C11 with POSIX to code that may lie anywhere, and links libraries and programs."""
 
     def compile(
         self,
@@ -52,32 +33,10 @@ class LinuxToolchain(Protocol):
         flags: Sequence[str] = (),
         static: bool = True,
     ) -> list[Path]:
-        """Compile C or assembler sources; equal sources give equal objects wherever they lie.
+        """Compile sources, see `Compiler.compile`.
 
-        Args:
-            core: what to compile for.
-            sources: .c and .S files whose names differ.
-            folder: where the objects go, made when missing.
-            include: folders of headers.
-            defines: macros and their text.
-            optimize: level of optimisation.
-            flags: more compiler flags.
-            static: whether a program made of them will be; where static and dynamic programs have
-                different C libraries, their headers differ too.
-
-        Returns:
-            One object a source, ``folder/NAME.o``, in the order of the sources.
-
-        Raises:
-            QDeployError: the compiler refuses; its first error line is in the message.
-        """
-        ...
-
-    def archive(self, objects: Sequence[Path], output: Path) -> None:
-        """Write a static library without times and owners, so that equal objects give equal bytes.
-
-        Raises:
-            QDeployError: the archiver refuses.
+        `static` tells whether a program made of them will be: where static and dynamic programs
+        have different C libraries, their headers differ too.
         """
         ...
 
