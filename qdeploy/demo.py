@@ -182,9 +182,11 @@ def measure(
     """
     from qdeploy.benchmark import bench
     from qdeploy.benchmark.report import CompileSummary, ReportSection, write_report
+    from qdeploy.benchmark.running import check_options
     from qdeploy.compiler import compile_model
 
     check_writable(output, overwrite=overwrite)
+    check_options(subject, target=target, **options)
     if isinstance(subject, Model):
         subject = compile_model(
             subject,

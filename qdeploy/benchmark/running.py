@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
-from qdeploy.benchmark.suites import SUITES, Duty, HostAccess, Request
+from qdeploy.benchmark.suites import OWN, SUITES, Duty, HostAccess, Request, Suite
 from qdeploy.data.dataset import Dataset
 from qdeploy.errors import QDeployError
 from qdeploy.files import check_writable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qdeploy.compiler import Artifact
     from qdeploy.compiler.families import Goal
 
-__all__ = ["FILE_NAME", "bench"]
+__all__ = ["FILE_NAME", "bench", "check_options"]
 
 FILE_NAME = "benchmark.json"
 """What `bench` writes into its output folder."""
@@ -83,30 +83,18 @@ def bench(
     file = None if output is None else output / FILE_NAME
     if file is not None:
         check_writable(file, overwrite=overwrite)
-    described = _target_of(model, target)
-    suite = SUITES[described.family]
-    given_options = {
-        "seconds": seconds,
-        "duty": duty,
-        "port": port,
-        "metering": metering,
-        "optimize": optimize,
-        "host": host,
-        "rpc": rpc,
-    }
-    for option, given in given_options.items():
-        if given is not None and option not in suite.options:
-            raise QDeployError(
-                f"{_WORDS[option]} means nothing for target {described.name!r} of the family "
-                f"{described.family!r}; leave it out"
-            )
-    if metering is not None and port is None:
-        raise QDeployError(
-            f"{_WORDS['metering']} means nothing without a board; name the serial port of the "
-            "board, too, or leave it out"
-        )
-    if host is not None and rpc is not None:
-        raise QDeployError("a board is reached by ssh or by TVM's RPC; name one of the two")
+    described, suite = check_options(
+        model,
+        target=target,
+        peers=peers,
+        seconds=seconds,
+        duty=duty,
+        port=port,
+        metering=metering,
+        optimize=optimize,
+        host=host,
+        rpc=rpc,
+    )
     report = suite.measure(
         Request(
             model=model,
@@ -126,6 +114,49 @@ def bench(
     if file is not None:
         report.save(file, overwrite=overwrite)
     return report
+
+
+def check_options(
+    model: "Model | Artifact",
+    *,
+    target: str | None = None,
+    peers: Sequence[str] | None = None,
+    **options: Any,
+) -> tuple[Target, Suite]:
+    """Refuse what `bench` cannot do, before anything long runs.
+
+    Args:
+        model: as for `bench`.
+        target: likewise.
+        peers: likewise.
+        options: those of `bench` that not every target knows.
+
+    Returns:
+        The target, and the suite of its family.
+
+    Raises:
+        QDeployError: the artifact is of another target, an option means nothing for the target, or
+            there is no such peer.
+    """
+    described = _target_of(model, target)
+    suite = SUITES[described.family]
+    for option, given in options.items():
+        if given is not None and option not in suite.options:
+            raise QDeployError(
+                f"{_WORDS[option]} means nothing for target {described.name!r} of the family "
+                f"{described.family!r}; leave it out"
+            )
+    if options.get("metering") is not None and options.get("port") is None:
+        raise QDeployError(
+            f"{_WORDS['metering']} means nothing without a board; name the serial port of the "
+            "board, too, or leave it out"
+        )
+    if options.get("host") is not None and options.get("rpc") is not None:
+        raise QDeployError("a board is reached by ssh or by TVM's RPC; name one of the two")
+    for name in peers or ():
+        if name != OWN:
+            suite.peers[name]
+    return described, suite
 
 
 _WORDS = {

@@ -73,6 +73,24 @@ def test_what_means_nothing_for_a_target_is_refused(model, capsys):
     assert "a serial port means nothing for target 'cpu'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("target", ["cpu", "nucleo-l4r5zi", "raspberry-pi-5"])
+@pytest.mark.parametrize("written", [True, False])
+def test_a_peer_that_does_not_exist_is_refused_before_anything_is_compiled(
+    model, target, written, tmp_path, monkeypatch, capsys
+):
+    def compiled(*_, **__):
+        raise AssertionError("the peers were to be looked at first")
+
+    monkeypatch.setattr("qdeploy.compiler.compile_model", compiled)
+    folder = tmp_path / "bench"
+    words = ["bench", str(model), "--target", target, "--peers", "tvm-default,tvm-defualt"]
+    assert run([*words, *(["-o", str(folder)] if written else [])]) == 1
+    error = capsys.readouterr().err
+    assert "peer 'tvm-defualt'; choose one of " in error
+    assert "tvm-default" in error.split("choose one of")[1]
+    assert not folder.exists()
+
+
 METER = ("--meter", "ppk2")
 WIRING = ("--meter-volts", "3.3", "--meter-supplies", "--meter-input", "5", "--meter-device", "M1")
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qdeploy.benchmark.metering import Metering
 from qdeploy.benchmark.results import BenchmarkReport
@@ -130,9 +130,11 @@ class Suite(ABC):
         options: which of `seconds`, `duty`, `port`, `metering`, `optimize`, `host` and `rpc` mean
             something here.
         columns: headings of the terminal's table by metric, in order.
+        peers: what can be measured beside qdeploy.
     """
 
     family: str
+    peers: ClassVar[Registry[Any]]
     options: ClassVar[frozenset[str]]
     columns: ClassVar[Mapping[str, str]]
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from qdeploy.benchmark.comparison import compare_figures
 from qdeploy.benchmark.figures import FigureSheet
@@ -29,8 +29,10 @@ from qdeploy.benchmark.taking_part import take_part
 from qdeploy.benchmark.timing import Schedule
 from qdeploy.errors import QDeployError
 from qdeploy.progress import ProgressEvent
+from qdeploy.registry import Registry
 from qdeploy.targets import ArmCore, ArmTarget, load_benchmark
 from qdeploy.targets.arm import NATIVE
+from qdeploy.toolchains import usable
 from qdeploy.toolchains.linux import LINUX_TOOLCHAINS, LinuxToolchain
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class ArmSuite(Suite):
     """Accuracy, bytes, instructions, cycles, time, throughput and energy on a 64-bit ARM board."""
 
     family = "arm"
+    peers: ClassVar[Registry[Any]] = ARM_PEERS
     options = frozenset({"seconds", "host", "rpc"})
     columns: ClassVar[Mapping[str, str]] = {
         "accuracy": "test\naccuracy",
@@ -83,7 +86,8 @@ class ArmSuite(Suite):
         target, progress, started = request.target, request.progress, now()
         assert isinstance(target, ArmTarget), "the registry goes by the family"
         definition, core = load_benchmark(target), target.compiled_core
-        toolchain = _toolchain(definition.toolchain, core, target.name)
+        otherwise = f"implementations cannot be built for {target.name!r}"
+        toolchain = usable(LINUX_TOOLCHAINS, definition.toolchain, core, otherwise)
         quantiles = quantile_metrics(definition.percentiles, target.name)
         schedule = Schedule(_seconds(request.seconds, definition.seconds), definition.rounds)
         batches = definition.batches
@@ -193,14 +197,6 @@ def _seconds(asked: float | None, default: float) -> float:
     if not 0 < asked < float("inf"):
         raise QDeployError(f"seconds for each measurement must be positive, not {asked:g}")
     return asked
-
-
-def _toolchain(name: str, core: ArmCore, target: str) -> LinuxToolchain:
-    toolchain = LINUX_TOOLCHAINS[name]
-    obstacle = toolchain.obstacle(core)
-    if obstacle is not None:
-        raise QDeployError(f"implementations cannot be built for {target!r}: {obstacle}")
-    return toolchain
 
 
 def _place(request: Request, target: ArmTarget) -> "Place | None":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qdeploy.benchmark.comparison import compare_samples
 from qdeploy.benchmark.figures import FigureSheet
@@ -11,7 +11,7 @@ from qdeploy.benchmark.harness import clock_cost, loop_cost
 from qdeploy.benchmark.machine import MachineFact, describe_machine, describe_versions
 from qdeploy.benchmark.meters import Load, choose_meter
 from qdeploy.benchmark.native_times import enter_native, quantile_metrics
-from qdeploy.benchmark.peers import Context
+from qdeploy.benchmark.peers import PEERS, Context
 from qdeploy.benchmark.quality import quality
 from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.benchmark.subjects import (
@@ -36,6 +36,7 @@ from qdeploy.benchmark.timing import (
 from qdeploy.compiler.library_artifact import LibraryArtifact
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.registry import Registry
 from qdeploy.targets import CpuTarget, Power, load_benchmark, power_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class CpuSuite(Suite):
     """Latency, throughput, energy, memory and accuracy of a model on this machine."""
 
     family = "cpu"
+    peers: ClassVar[Registry[Any]] = PEERS
     options = frozenset({"seconds"})
     columns: ClassVar[Mapping[str, str]] = {
         "latency_median": "one call,\nnative",

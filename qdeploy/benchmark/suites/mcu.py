@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from qdeploy.benchmark.comparison import compare_figures
 from qdeploy.benchmark.figures import FigureSheet
@@ -21,10 +21,10 @@ from qdeploy.benchmark.results import BenchmarkReport
 from qdeploy.benchmark.rows import Rows, make_context, make_rows
 from qdeploy.benchmark.suites import OWN, SUITES, Duty, Request, Suite, compiled, now
 from qdeploy.benchmark.taking_part import take_part
-from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.registry import Registry
 from qdeploy.targets import Battery, McuTarget, load_benchmark, load_core
-from qdeploy.toolchains import TOOLCHAINS, Toolchain
+from qdeploy.toolchains import TOOLCHAINS, Toolchain, usable
 
 if TYPE_CHECKING:
     from qdeploy.benchmark.meters.instrument import Instrument
@@ -43,6 +43,7 @@ class McuSuite(Suite):
     """Accuracy, bytes, instructions, cycles, energy and battery life on a microcontroller."""
 
     family = "mcu"
+    peers: ClassVar[Registry[Any]] = MCU_PEERS
     options = frozenset({"seconds", "duty", "port", "metering", "optimize"})
     columns: ClassVar[Mapping[str, str]] = {
         "accuracy": "test\naccuracy",
@@ -70,7 +71,9 @@ class McuSuite(Suite):
         target, progress = request.target, request.progress
         assert isinstance(target, McuTarget), "the registry goes by the family"
         definition = load_benchmark(target)
-        toolchain, started = _toolchain(definition.toolchain, target), now()
+        started, core = now(), load_core(target.core)
+        otherwise = f"implementations cannot be built for {target.name!r}"
+        toolchain = usable(TOOLCHAINS, definition.toolchain, core, otherwise)
         sheet = FigureSheet(target.name)
         instrument: Instrument | None = None
         meter_notes: tuple[str, ...] = ()
@@ -186,14 +189,6 @@ class _Run:
             insist,
             progress,
         )
-
-
-def _toolchain(name: str, target: McuTarget) -> Toolchain:
-    toolchain = TOOLCHAINS[name]
-    obstacle = toolchain.obstacle(load_core(target.core))
-    if obstacle is not None:
-        raise QDeployError(f"implementations cannot be built for {target.name!r}: {obstacle}")
-    return toolchain
 
 
 def _battery(default: Battery, duty: Duty | None) -> Battery:
