@@ -326,6 +326,22 @@ class TestDeploy:
         for key in ("artifact", "header", "library"):
             assert Path(values[key]).exists()
 
+    def test_inspect_tells_what_an_artifact_is(self, model, artifact, capsys):
+        values = json_of(capsys, ["inspect", str(artifact)])
+        of_model = json_of(capsys, ["inspect", str(model)])
+        compiled = values.pop("artifact")
+        assert values["layers"] == of_model["layers"]
+        assert values["certificate"] == of_model["certificate"]
+        assert compiled["folder"] == str(artifact)
+        assert (compiled["family"], compiled["target"]) == ("cpu", "cpu")
+        assert compiled["verified"] > 0
+        assert compiled["flash_bytes"] > 0
+        assert run(["inspect", str(artifact)]) == 0
+        printed = capsys.readouterr().out
+        assert compiled["triple"] in printed
+        assert f"tvm {compiled['versions']['tvm']}" in printed
+        assert "certificate" in printed
+
     def test_compile_refuses_an_existing_folder(self, model, artifact, capsys):
         words = ["compile", str(model), "-o", str(artifact)]
         assert "exists" in error_of(capsys, words, 1)

@@ -16,6 +16,7 @@ from qdeploy.cli.options import (
     Identity,
     Json,
     ModelFile,
+    ModelOrArtifact,
     Quiet,
     Rpc,
     TargetName,
@@ -330,9 +331,7 @@ def _linux_lines(artifact: "LinuxArtifact", verified: str) -> Iterator[Renderabl
 
 
 def run(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="An artifact folder or a model.onnx file.")
-    ],
+    model: ModelOrArtifact,
     data: Annotated[
         str, typer.Option(metavar="DATA", help="Rows to predict; a label column is ignored.")
     ],

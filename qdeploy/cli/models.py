@@ -9,10 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from qdeploy.cli.figures import between_bounds, byte_count, percent_gap
-from qdeploy.cli.options import Force, Json, ModelFile, Quiet
+from qdeploy.cli.options import Force, Json, ModelFile, ModelOrArtifact, Quiet
 from qdeploy.cli.terminal import Terminal, flat, pairs
 
 if TYPE_CHECKING:
+    from qdeploy.compiler import Artifact
     from qdeploy.inspection import ModelDescription
 
 __all__ = ["export", "inspect"]
@@ -21,17 +22,42 @@ _MOST_LEVELS = 16
 """Layers with more levels are shown by their range; --json has them all."""
 
 
-def inspect(model: ModelFile, json_output: Json = False) -> None:
+def inspect(model: ModelOrArtifact, json_output: Json = False) -> None:
     """Show what a model file holds: layers, weights, cost, certificate, origin.
+
+    Of an artifact folder, what it was compiled for and how large it is, then its model.
 
     [bold]Example[/bold]:  qdeploy inspect cancer.onnx
     """
-    from qdeploy import onnx
+    from qdeploy.inference import load_any
     from qdeploy.inspection import describe
+    from qdeploy.model import Model
 
-    described = describe(onnx.load(model), model)
-    Terminal(json_output=json_output, quiet=False).result(
-        described.to_dict(), pairs(*_facts(described)), "", *_layers(described)
+    terminal = Terminal(json_output=json_output, quiet=False)
+    subject = load_any(model)
+    if isinstance(subject, Model):
+        described = describe(subject, model)
+        terminal.result(described.to_dict(), pairs(*_facts(described)), "", *_layers(described))
+        return
+    described = describe(subject.model, subject.model_file)
+    manifest = subject.manifest
+    compiled = {
+        "folder": str(subject.folder),
+        "target": subject.target,
+        "family": manifest.family,
+        "triple": manifest.triple,
+        "processor": manifest.processor,
+        "form": subject.form,
+        "flash_bytes": subject.flash_bytes,
+        "ram_bytes": subject.ram_bytes,
+        "verified": subject.verified,
+        "versions": manifest.versions,
+    }
+    terminal.result(
+        {**described.to_dict(), "artifact": compiled},
+        pairs(*_artifact(subject), *_facts(described)),
+        "",
+        *_layers(described),
     )
 
 
@@ -77,6 +103,18 @@ def export(
         {"model": str(written), "bytes": size, "front": front, "tail": tail, "form": form},
         f"{written}: {byte_count(size)}",
     )
+
+
+def _artifact(artifact: "Artifact") -> Iterator[tuple[str, str]]:
+    """What was compiled for which target, one fact a line."""
+    manifest = artifact.manifest
+    yield "artifact", str(artifact.folder)
+    yield "target", f"{artifact.target} ({manifest.processor}, {manifest.triple})"
+    yield "form", artifact.form
+    yield "code and weights", byte_count(artifact.flash_bytes)
+    yield "working memory", byte_count(artifact.ram_bytes)
+    yield "verified", f"{artifact.verified} samples, equal bits in every implementation"
+    yield "made by", ", ".join(f"{tool} {version}" for tool, version in manifest.versions.items())
 
 
 def _facts(model: "ModelDescription") -> Iterator[tuple[str, str]]:

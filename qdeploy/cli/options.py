@@ -10,6 +10,7 @@ from qdeploy.ranges import BYTES, OPERATIONS, SEED, TEST_SIZE
 
 __all__ = [
     "AcceptNewHostKey",
+    "Cluster",
     "DataSource",
     "Force",
     "Host",
@@ -20,6 +21,7 @@ __all__ = [
     "MaxBytes",
     "MaxOps",
     "ModelFile",
+    "ModelOrArtifact",
     "Quiet",
     "Rpc",
     "ScalingChoice",
@@ -110,7 +112,17 @@ MaxOps = Annotated[
         help="At most so many additions and multiply-accumulates an inference.",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.5:8786.",
+    ),
+]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.onnx file.")]
+ModelOrArtifact = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="An artifact folder or a model.onnx file.")
+]
 TargetName = Annotated[
     str,
     typer.Option("--target", metavar="NAME", help="See: qdeploy targets. Or a target's TOML file."),

@@ -71,6 +71,11 @@ class Artifact(ABC):
         return self.manifest.verified
 
     @property
+    def model_file(self) -> Path:
+        """The file of the model that was compiled."""
+        return self.folder / MODEL_FILE
+
+    @property
     def header(self) -> Path:
         """The C header."""
         return self.folder / header_file(self.manifest.name)
@@ -105,7 +110,7 @@ class Artifact(ABC):
         """The model that was compiled."""
         from qdeploy import onnx
 
-        return onnx.load(self.folder / MODEL_FILE)
+        return onnx.load(self.model_file)
 
     def scores(self, features: NDArray[Any]) -> NDArray[np.integer]:
         """Integer scores (n, K) through the compiled code.
