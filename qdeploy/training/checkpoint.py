@@ -9,7 +9,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +39,11 @@ class Slot:
 
     path: Path | None = None
     lasting: bool = True
+
+    def within(self, name: str) -> "Slot":
+        """The place of a step of this step."""
+        path = None if self.path is None else self.path.with_suffix(f".{name}{SUFFIX}")
+        return replace(self, path=path)
 
     def load(self) -> Any:
         """What was saved last, or None.

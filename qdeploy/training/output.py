@@ -2,50 +2,30 @@
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.training.bounds import SignMatrix, TimeLimitReached, norm_bounds
+from qdeploy.training.bounds import SignMatrix, exact_bound
 from qdeploy.training.checkpoint import Slot
-from qdeploy.training.columns import VIOLATION, ColumnGeneration, Neurons
-from qdeploy.training.level_oracle import best_levels
-from qdeploy.training.losses import FloatArray
-from qdeploy.training.nuclear_norm import solve_real
+from qdeploy.training.columns import ColumnGeneration, Neurons
+from qdeploy.training.first_neurons import from_real_weights, from_relaxation
 from qdeploy.training.problem import TrainingProblem
-from qdeploy.training.proof import DualPoint, prove_dual
-from qdeploy.training.relaxations import relaxations
+from qdeploy.training.proof import DualPoint
+from qdeploy.training.proving import Prover
 from qdeploy.training.result import HistoryPoint
-from qdeploy.training.rounding import distinct, hyperplane_signs, krivine_signs, signs
 from qdeploy.training.threads import single_threaded
-from qdeploy.training.tightened import Tightened, tightened_residual
 
 __all__ = ["Effort", "TrainedOutput", "exact_bound", "train_output"]
 
-SAMPLES = 150
-"""Neurons drawn from the relaxation by each of the two roundings."""
 ROUNDS = 400
-SMOOTHING = 0.1
-"""Width to which kinks of a loss are smoothed in the relaxation; its proof is for the kinks."""
-EXACT_SHARE = 1e-4
-"""Enumeration stops adding neurons once the norm exceeds λ by less than this share."""
-GOOD_ENOUGH = 0.9
-"""Share of the wanted gap at which training ends: the rest is for the integer readout."""
-RELAXATION_GAP = 1e-6
-LARGE_RELAXATION_GAP = 1e-3
-"""Gap of the relaxation of a large problem; its bound is off by more than that anyway."""
 LARGE_ROUNDS, LARGE_PROGRESS = 5, 1e-3
 """A large problem ends when so many rounds of columns lower the objective by less than this share:
 the tail takes as long as all that went before, and gains a small part of the gap."""
 LARGE_WIDTH = 1000
 """A large problem ends at so many neurons in use, which then take most of time and memory."""
-LARGEST_CUT = 160
-"""Up to this dimension cutting planes take seconds to minutes an output."""
-TIGHTENING = 0.5
-"""Share of the time left that they may take before branching."""
-
 Stage = Literal["start", "columns", "proof"]
 """What comes next."""
 STATE = (
@@ -53,7 +33,8 @@ STATE = (
     "_columns",
     "_kept",
     "_objectives",
-    "_dual",
+    "_best",
+    "_proofs",
     "_history",
     "_stage",
     "_rounds",
@@ -70,11 +51,13 @@ class Effort:
         relaxation: name of the solver of the semidefinite relaxation.
         gap: proven gap that is good enough, or None for all that is possible.
         seconds: time for one output, or infinity.
+        cores: that the proof of one output may use.
     """
 
     relaxation: str = "low-rank"
     gap: float | None = None
     seconds: float = math.inf
+    cores: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +77,6 @@ class TrainedOutput:
     history: list[HistoryPoint]
     complete: bool
     interrupted: bool = False
-
-
-def exact_bound(dimension: int) -> str | None:
-    """Name of a norm bound that is exact in this dimension, if there is one."""
-    exact = (
-        bound.name
-        for bound in norm_bounds.values()
-        if bound.capability.exact and bound.capability.covers(dimension)
-    )
-    return next(exact, None)
 
 
 def train_output(
@@ -164,9 +137,9 @@ class _Training:
         self._columns = ColumnGeneration(problem, self._generator)
         # What an interruption leaves: never what is half done.
         self._kept = self._columns.neurons
-        self._exact = exact_bound(problem.form_size)
+        self._prover = Prover(problem, effort.gap, effort.cores, progress, self._tell, slot)
+        self._proofs = 0
         self._objectives: list[float] = []
-        self._dual: DualPoint | None = None
         self._history: list[HistoryPoint] = []
 
     def run(self) -> TrainedOutput:
@@ -182,10 +155,11 @@ class _Training:
         except KeyboardInterrupt:
             interrupted = True
             self._tell("interrupted; the best so far is kept", self._kept.solution.objective)
-        if self._dual is None:
+        dual = self._prover.best
+        if dual is None:
             quick = "spectral" if self._problem.family.by_size else "sdp"
-            self._dual = prove_dual(self._problem, self._kept.residual, quick)
-        return TrainedOutput(self._kept, self._dual, self._history, complete, interrupted)
+            dual = self._prover.by(quick, self._kept.residual)
+        return TrainedOutput(self._kept, dual, self._history, complete, interrupted)
 
     def _run(self) -> bool:
         """Whether no neuron is left that would help."""
@@ -199,8 +173,9 @@ class _Training:
             proven = self._prove()
             if self._good_enough() or self._expired() or self._slow() or proven is None:
                 break
-            violated = self._violated(proven)
-            complete = converged and not violated
+            violated = self._prover.violated(proven, self._columns.residual)
+            added = 0 if violated is None else self._add_corners(*violated)
+            complete = converged and not added
             self._remember("columns")
         self._columns.solve()
         self._note()
@@ -209,20 +184,15 @@ class _Training:
     def _run_by_size(self) -> bool:
         """Under the size penalty: the optimum over real weights, for its bound; then columns."""
         if self._stage == "start":
-            self._relax_by_size()
+            self._tell("optimum over real weights")
+            seconds = self._effort.seconds / 2
+            first = from_real_weights(self._problem, seconds, self._generator)
+            self._prover.by("spectral", first.residual)
+            self._columns.add(first.left, first.right)
+            self._columns.solve(1e-7)
+            self._note()
             self._remember("columns")
         return self._generate()
-
-    def _relax_by_size(self) -> None:
-        problem = self._problem
-        self._tell("optimum over real weights")
-        deadline = time.monotonic() + self._effort.seconds / 2
-        real = solve_real(problem, self._generator, deadline=deadline)
-        self._dual = self._better(self._prove_by("spectral", None, real.residual))
-        left = best_levels(real.vectors, problem.family.levels)
-        self._columns.add(*distinct(left, left)[:2])
-        self._columns.solve(1e-7)
-        self._note()
 
     def _generate(self) -> bool:
         """Column generation from where it is; whether it found nothing more that matters."""
@@ -258,128 +228,29 @@ class _Training:
         return self._started + self._effort.seconds
 
     def _relax(self) -> None:
-        problem = self._problem
         self._tell("semidefinite relaxation")
-        relaxed = relaxations[self._effort.relaxation].solve(
-            replace(problem, loss=problem.loss.smoothed(SMOOTHING)),
-            seed=int(self._generator.integers(2**31)),
-            time_limit=None if math.isinf(self._effort.seconds) else self._effort.seconds / 2,
-            tolerance=LARGE_RELAXATION_GAP if problem.is_large else RELAXATION_GAP,
-            progress=self._progress,
+        first = from_relaxation(
+            self._problem,
+            self._effort.relaxation,
+            self._effort.seconds / 2,
+            self._generator,
+            self._progress,
         )
-        self._dual = self._better(prove_dual(problem, relaxed.residual, "sdp"))
-        drawn = [
-            sample(relaxed.left, relaxed.right, SAMPLES, self._generator)
-            for sample in (hyperplane_signs, krivine_signs)
-        ]
-        left, right, _ = distinct(*(np.vstack(side) for side in zip(*drawn, strict=True)))
-        self._add_corners(left, right)
+        self._prover.by("sdp", first.residual)
+        self._add_corners(first.left, first.right)
         self._columns.solve(1e-7)
         self._columns.forget_unused()
         self._note()
 
     def _prove(self) -> DualPoint | None:
         """Prove the bound of the present residual; None when time ran out over it."""
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            return None
-        limit = None if math.isinf(remaining) else remaining
-        try:
-            point = self._prove_by(self._exact or "sdp", limit)
-            self._dual = self._better(point)
-            self._note()
-            if self._cuts_wanted():
-                self._cut(remaining)
-        except TimeLimitReached:
-            return None
-        return point
-
-    def _cuts_wanted(self) -> bool:
-        """Whether a gap is asked for that only the slower bounds may show: minutes an output."""
-        wanted = self._effort.gap is not None and not self._good_enough()
-        return wanted and self._exact is None and self._problem.dimension <= LARGEST_CUT
-
-    def _cut(self, remaining: float) -> None:
-        """Prove a residual that cutting planes say much of; branch where that is not enough."""
-        tightened = self._tightened(remaining)
-        if tightened is None:
-            limit = None if math.isinf(remaining) else self._deadline - time.monotonic()
-            self._dual = self._better(self._prove_by("cutting-planes", limit))
-        else:
-            self._dual = self._better(tightened.dual)
-        self._note()
-        if not self._good_enough():
-            self._branch(None if tightened is None else tightened.residual)
-
-    @property
-    def _wanted(self) -> float:
-        """The bound that shows the gap that is asked for, with room for the integer readout."""
-        if self._effort.gap is None:
-            return math.inf
-        return (1 - GOOD_ENOUGH * self._effort.gap) * self._columns.solution.objective
-
-    def _branch(self, tightened: FloatArray | None) -> None:
-        """Branch and bound towards the gap that is wanted, if one is."""
-        remaining = self._deadline - time.monotonic()
-        if self._effort.gap is None or remaining <= 0:
-            return
-        # A tree proves more of a residual than cuts alone do: one nearer to the optimum is better.
-        optimal = self._columns.residual
-        residual = optimal if tightened is None else (optimal + tightened) / 2
-        limit = None if math.isinf(remaining) else remaining
-        self._dual = self._better(self._prove_by("branch-and-bound", limit, residual, self._wanted))
-        self._note()
-
-    def _tightened(self, remaining: float) -> Tightened | None:
-        """A residual that cutting planes prove more of than of the present one."""
-        if self._problem.activation is not None:
-            return None
-        return tightened_residual(
-            self._problem,
-            self._columns.residual,
-            self._columns.solution.objective,
-            wanted=self._wanted,
-            deadline=time.monotonic() + TIGHTENING * remaining,
-            progress=self._progress,
+        solution = self._columns.solution
+        proven = self._prover.prove(
+            self._columns.residual, solution.objective, self._deadline, str(self._proofs)
         )
-
-    def _prove_by(
-        self,
-        method: str,
-        time_limit: float | None,
-        residual: FloatArray | None = None,
-        wanted: float = math.inf,
-    ) -> DualPoint:
-        self._tell(f"proof by {method}")
-        return prove_dual(
-            self._problem,
-            self._columns.residual if residual is None else residual,
-            method,
-            progress=self._progress,
-            time_limit=time_limit,
-            wanted=wanted,
-        )
-
-    def _better(self, point: DualPoint) -> DualPoint:
-        return point if self._dual is None or point.value > self._dual.value else self._dual
-
-    def _violated(self, proven: DualPoint) -> bool:
-        """Whether the proof met neurons that still help; they are added."""
-        if self._exact is None or not proven.candidates.size:
-            return False
-        problem = self._problem
-        matrix = problem.matrix(self._columns.residual)
-        left = proven.candidates
-        if problem.activation is None:
-            left, right, _ = distinct(left, signs(left.astype(np.float64) @ matrix))
-        else:
-            right = left
-        values = np.abs(np.einsum("kd,kd->k", left @ matrix, right.astype(np.float64)))
-        if values.max() <= problem.penalty * (1 + EXACT_SHARE):
-            return False
-        useful = values > problem.penalty * (1 + VIOLATION)
-        inputs = slice(problem.dimension)
-        return bool(self._add_corners(left[useful, inputs], right[useful, inputs]))
+        self._proofs += 1
+        self._note()
+        return proven
 
     def _add_corners(self, left: SignMatrix, right: SignMatrix) -> int:
         """Add signs, at the largest level where there are several; returns how many were new."""
@@ -396,7 +267,7 @@ class _Training:
             return True
         if wanted is None:
             return False
-        bound = estimate if self._exact else self._bound
+        bound = estimate if self._prover.exact else self._prover.bound
         return objective - bound <= 0.8 * wanted * objective
 
     def _slow(self) -> bool:
@@ -410,16 +281,19 @@ class _Training:
         return len(recent) > LARGE_ROUNDS and fallen <= LARGE_PROGRESS * recent[0]
 
     def _good_enough(self) -> bool:
-        wanted = self._effort.gap
-        objective = self._columns.solution.objective
-        return wanted is not None and objective - self._bound <= GOOD_ENOUGH * wanted * objective
+        return self._prover.good_enough(self._columns.solution.objective)
 
     def _expired(self) -> bool:
         return time.monotonic() > self._deadline
 
     @property
-    def _bound(self) -> float:
-        return float(self._dual.value) if self._dual else 0.0
+    def _best(self) -> DualPoint | None:
+        """The best bound, which a checkpoint keeps."""
+        return self._prover.best
+
+    @_best.setter
+    def _best(self, point: DualPoint | None) -> None:
+        self._prover.best = point
 
     def _note(self) -> None:
         self._kept = self._columns.neurons
@@ -427,14 +301,14 @@ class _Training:
             HistoryPoint(
                 time.monotonic() - self._began,
                 self._columns.solution.objective,
-                self._bound,
+                self._prover.bound,
                 int(np.count_nonzero(self._columns.solution.weights)),
             )
         )
 
     def _tell(self, stage: str, objective: float | None = None) -> None:
         value = self._columns.solution.objective if objective is None else objective
-        gap = 1 - self._bound / value if value > 0 else 0.0
+        gap = 1 - self._prover.bound / value if value > 0 else 0.0
         elapsed = time.monotonic() - self._began
         self._progress(
             ProgressEvent(

@@ -1,14 +1,16 @@
 """Training several outputs at once: in processes, each with its checkpoint, until told to stop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 
 import joblib
 
-from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.checkpoint import Checkpoint, Slot
 from qdeploy.training.output import Effort, TrainedOutput, train_output
 from qdeploy.training.problem import TrainingProblem
+from qdeploy.training.reports import Report, read_reports, repeated
 from qdeploy.training.stopping import Stop
 
 __all__ = ["train_outputs"]
@@ -34,36 +36,56 @@ def train_outputs(
         jobs: processes, as joblib counts them.
         checkpoint: keeps each finished output and the state of those that are not.
         stop: after a request to end the outputs that have not begun get the quick proof alone.
-        progress: told of the stages.
+        progress: told of the stages, and now and then from another thread of what is under way.
         began: `time.monotonic()` when training as a whole began.
     """
     count = len(problems)
     if count == 1:
         slot = checkpoint.slot("output-0")
-        return [_train(problems[0], effort, [seed, 0], progress, began, slot, stop)]
+        alone = replace(effort, cores=joblib.effective_n_jobs(jobs))
+        return [_train(problems[0], alone, [seed, 0], progress, began, slot, stop)]
     workers = min(joblib.effective_n_jobs(jobs), count)
     share = replace(effort, seconds=effort.seconds * workers / count)
     trained: list[TrainedOutput] = []
+    folder, telling = stop.path.parent, Lock()
+
+    def tell() -> None:
+        with telling:
+            try:
+                progress(_event(trained, count, read_reports(folder)))
+            except KeyboardInterrupt:
+                stop.request()
+
     running = joblib.Parallel(n_jobs=workers, return_as="generator")(
         joblib.delayed(_train)(
-            problem, share, [seed, k], None, began, checkpoint.slot(f"output-{k}"), stop
+            problem,
+            share,
+            [seed, k],
+            Report(folder, k),
+            began,
+            checkpoint.slot(f"output-{k}"),
+            stop,
         )
         for k, problem in enumerate(problems)
     )
-    for output in running:
-        trained.append(output)
-        try:
-            progress(_event(trained, count))
-        except KeyboardInterrupt:
-            stop.request()
+    with repeated(tell):
+        for output in running:
+            trained.append(output)
+            tell()
     return trained
 
 
-def _event(trained: Sequence[TrainedOutput], count: int) -> ProgressEvent:
-    objective = sum(output.neurons.solution.objective for output in trained)
-    bound = sum(float(output.dual.value) for output in trained)
-    gap = 1 - bound / objective if objective > 0 else 0.0
-    figures = {"objective": f"{objective:.5g}", "gap so far": f"{gap:.2%}"}
+def _event(
+    trained: Sequence[TrainedOutput], count: int, reports: Mapping[int, str]
+) -> ProgressEvent:
+    """What is done, and what the outputs under way are about."""
+    figures: dict[str, float | str] = {}
+    if trained:
+        objective = sum(output.neurons.solution.objective for output in trained)
+        bound = sum(float(output.dual.value) for output in trained)
+        gap = 1 - bound / objective if objective > 0 else 0.0
+        figures = {"objective": f"{objective:.5g}", "gap so far": f"{gap:.2%}"}
+    figures |= {f"output {k + 1}:": report for k, report in reports.items() if k >= len(trained)}
     return ProgressEvent("training the outputs", len(trained), count, figures)
 
 
@@ -71,19 +93,20 @@ def _train(
     problem: TrainingProblem,
     effort: Effort,
     seed: list[int],
-    progress: Progress | None,
+    told: Progress,
     began: float,
     slot: Slot,
     stop: Stop,
 ) -> TrainedOutput:
     """`train_output`, in whatever process."""
     stop.leave_signals_to_owner()
-    told = silent if progress is None else progress
     if stop.requested:
         # What is made in haste is not what the run would go on from.
         hasty = replace(effort, seconds=0.0), seed, told, began, replace(slot, lasting=False)
         return train_output(problem, *hasty)
     output = train_output(problem, effort, seed, stop.heeded(told), began, slot)
+    if isinstance(told, Report):
+        told.end()
     if output.interrupted:
         stop.request()
     return output

@@ -34,6 +34,7 @@ __all__ = [
     "certificate_of",
     "dual_point",
     "exact_objective",
+    "norm_for",
     "prove_dual",
 ]
 
@@ -87,7 +88,7 @@ def prove_dual(
     """
     integers = problem.loss.round_residual(residual, problem.targets)
     matrix = problem.integer_matrix(integers)
-    enough = _norm_for(problem, integers, wanted)
+    enough = norm_for(problem, integers, wanted)
     proof: NormProof | FormProof
     if problem.activation is not None and problem.activation.square:
         proof = prove_form(matrix, method, progress=progress, time_limit=time_limit, enough=enough)
@@ -125,10 +126,15 @@ def dual_point(
     )
 
 
-def _norm_for(problem: TrainingProblem, residual: NDArray[np.int32], wanted: float) -> int:
-    """The largest norm, nearly, with which the residual still proves the wanted value; 0 if none.
+def norm_for(problem: TrainingProblem, residual: NDArray[np.int32], wanted: float) -> int:
+    """The largest norm, nearly, with which a residual still proves the wanted value; 0 if none.
 
     An estimate, for stopping only.
+
+    Args:
+        problem: the problem.
+        residual: r, int32 (n,), in the dual domain.
+        wanted: a dual value, or infinity.
     """
     if not math.isfinite(wanted):
         return 0

@@ -4,47 +4,53 @@
 
 At the optimum of training the true norm is λ for many neurons at once, and every relaxation is
 loosest there. This residual gives up a little of the dual value for a norm that can be proven.
+Where cuts on all sign pairs gain no more, these are split: every leaf has its own z and y, and the
+one residual must be feasible on all of them.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from qdeploy.cut_proof import CutProof
 from qdeploy.progress import Progress, ProgressEvent, silent
-from qdeploy.training.bounds import NormProof, best_pair
+from qdeploy.training.bounds import SignMatrix
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation
-from qdeploy.training.bounds.cutting_planes import CANDIDATES, sign_candidates
-from qdeploy.training.bounds.interior_point import semidefinite_norm, unit_vectors
-from qdeploy.training.bounds.leaf_proof import prove_leaf
+from qdeploy.training.bounds.cutting_planes import proof_by_leaves, sign_candidates
+from qdeploy.training.bounds.interior_point import semidefinite_norm
+from qdeploy.training.bounds.leaf_proof import Leaf, fits, prove_leaf
+from qdeploy.training.bounds.parts import Part
+from qdeploy.training.checkpoint import Slot
 from qdeploy.training.losses import FloatArray
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.proof import DualPoint, dual_point
 
-__all__ = ["Tightened", "tightened_residual"]
+__all__ = ["tightened_residual"]
 
-ROUNDS = 150
+ROUNDS = 1000
 TRIANGLES_ONLY = 4
-STALLED = 3e-4
-PATIENCE = 10
-"""Rounds in which the bound rises by less than this share of the objective end the search."""
+STALLED = 5e-4
+PATIENCE = 3
+"""Rounds in which the bound rises by less than this share of the objective end what cuts can do:
+a leaf is split, or the search ends."""
 FIRST_PRESSURE = 0.5
 """Share of the objective that the penalty is taken to have before it is known."""
 
 
 class _Residuals:
-    """G(r) of every residual with sum 0, the dual value as the gain, a budget of d for the load.
+    """G(r) of every residual with sum 0, the dual value as the gain, a budget of d for the loads.
 
     Args:
         problem: the problem; its loss has a dual gradient.
         objective: of training, which sets the scale.
     """
 
+    budgeted = True
+
     def __init__(self, problem: TrainingProblem, objective: float) -> None:
         self.size = problem.samples
         self.unit = problem.penalty / problem.dimension
-        self.pressure = FIRST_PRESSURE
         self._problem = problem
         self._share = problem.dimension / objective
 
@@ -53,17 +59,14 @@ class _Residuals:
         scaled: FloatArray = self._problem.matrix(point - point.mean()) / self.unit
         return scaled
 
-    def cost(
-        self, point: FloatArray, load: float, smoothing: float
-    ) -> tuple[float, float, FloatArray]:
-        """Less the dual value, and the penalty on what exceeds the budget."""
+    def cost(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """Less the dual value."""
         loss, targets = self._problem.loss, self._problem.targets
         residual = point - point.mean()
         gradient = loss.dual_gradient(residual, targets)
         assert gradient is not None
-        slope = self._pressed(load, smoothing)
-        value = -self._share * loss.dual_value(residual, targets) + smoothing * slope**2 / 2
-        return value, slope, -self._share * (gradient - gradient.mean())
+        value = -self._share * loss.dual_value(residual, targets)
+        return value, -self._share * (gradient - gradient.mean())
 
     def pull(self, across: FloatArray) -> FloatArray:
         """x̂ᵀ(P - N)x̂ of every sample, centred."""
@@ -71,27 +74,6 @@ class _Residuals:
         values: FloatArray = np.einsum("ij,ij->i", inputs @ across, inputs) / self.unit
         centred: FloatArray = values - values.mean()
         return centred
-
-    def settle(self, point: FloatArray, load: float, smoothing: float) -> float:
-        """Move the multiplier of the budget."""
-        self.pressure = self._pressed(load, smoothing)
-        return self.pressure
-
-    def _pressed(self, load: float, smoothing: float) -> float:
-        return max(self.pressure + (load - self._problem.dimension) / smoothing, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Tightened:
-    """A residual that proves more, and what it proves.
-
-    Attributes:
-        residual: float64 (n,).
-        dual: its proof by cutting planes.
-    """
-
-    residual: FloatArray
-    dual: DualPoint
 
 
 def tightened_residual(
@@ -101,8 +83,12 @@ def tightened_residual(
     *,
     wanted: float = np.inf,
     deadline: float = np.inf,
+    leaves: int = 1,
+    threads: int = 1,
+    slot: Slot | None = None,
+    keep: Callable[[DualPoint], object] | None = None,
     progress: Progress = silent,
-) -> Tightened | None:
+) -> DualPoint | None:
     """A residual near the given one that proves more; each round is a proof by itself.
 
     Args:
@@ -111,47 +97,102 @@ def tightened_residual(
         objective: of training.
         wanted: a dual value that is good enough.
         deadline: `time.monotonic()` at which to stop.
+        leaves: into how many the sign pairs may be split.
+        threads: leaves that are worked on at once.
+        slot: where the state is kept after each round, and taken up from.
+        keep: given every point that is better than those before.
         progress: told of the rounds.
 
     Returns:
-        The best that was met, or None for a loss whose dual has no gradient everywhere, for λ = 0,
-        and where there was no time.
+        The best point that was met, with its proof, or None for a loss whose dual has no gradient
+        everywhere, for an objective or a λ of 0, and where there was no time.
     """
-    if problem.loss.dual_gradient(residual, problem.targets) is None:
+    if problem.loss.dual_gradient(residual, problem.targets) is None or not objective > 0:
         return None
-    relaxed = semidefinite_norm(problem.matrix(residual))
-    if not (problem.penalty > 0 and relaxed.bound > 0 and objective > 0):
+    slot = Slot() if slot is None else slot
+    source = _Residuals(problem, objective)
+    state: _State | None = slot.load()
+    if state is None:
+        state = _begin(problem, residual, source.unit)
+    if state is None:
+        return None
+    if state.best is not None and keep is not None:
+        keep(state.best)
+    relaxation = CutRelaxation(source, state.point, state.parts, threads, state.generator)
+    while state.rounds < ROUNDS and not state.ended and time.monotonic() <= deadline:
+        largest = 3 if state.rounds < TRIANGLES_ONLY else 7
+        relaxation.improve(largest=largest, deadline=deadline)
+        state.point = relaxation.point
+        state.rounds += 1
+        latest = _proven(problem, relaxation, source.unit, state.known)
+        if state.best is None or latest.value > state.best.value:
+            state.best = latest
+            if keep is not None:
+                keep(latest)
+        value = float(state.best.value)
+        state.values.append(value)
+        figures: dict[str, float | str] = {
+            "leaves": len(state.parts),
+            "cuts": sum(len(part.cuts) for part in state.parts),
+            "gap so far": f"{1 - value / objective:.3%}",
+        }
+        progress(ProgressEvent("residual with cutting planes", state.rounds, None, figures))
+        recent = state.values[-1 - PATIENCE :]
+        if value >= wanted:
+            state.ended = True
+        elif len(recent) > PATIENCE and value - recent[0] < STALLED * objective:
+            room = len(state.parts) < leaves and fits(latest.tree)
+            state.ended = not (room and relaxation.split())
+            state.values = [value]
+        slot.save(state)
+    return state.best
+
+
+@dataclass
+class _State:
+    """All that the search goes on from.
+
+    Attributes:
+        point: the residual, float64 (n,).
+        parts: one a leaf.
+        generator: of the search for cuts.
+        known: u of neurons that nearly attain the norm at first, int8 (k, d).
+        rounds: done.
+        values: best dual values, one a round since the last split.
+        best: the best point that was proven.
+        ended: nothing is left to do.
+    """
+
+    point: FloatArray
+    parts: list[Part]
+    generator: np.random.Generator
+    known: SignMatrix
+    rounds: int = 0
+    values: list[float] = field(default_factory=list)
+    best: DualPoint | None = None
+    ended: bool = False
+
+
+def _begin(problem: TrainingProblem, residual: FloatArray, unit: float) -> _State | None:
+    """The semidefinite relaxation, scaled to be feasible; None where it says nothing."""
+    matrix = problem.matrix(residual)
+    relaxed = semidefinite_norm(matrix)
+    if not (problem.penalty > 0 and relaxed.bound > 0):
         return None
     step = problem.penalty / relaxed.bound
-    source = _Residuals(problem, objective)
-    relaxation = CutRelaxation(
-        source,
-        step * residual,
-        step * relaxed.multipliers / source.unit,
+    whole = Part(
+        np.zeros(problem.dimension, dtype=np.int8),
+        step * relaxed.multipliers / unit,
         (FIRST_PRESSURE * relaxed.positive, FIRST_PRESSURE * relaxed.negative),
+        pressure=FIRST_PRESSURE,
     )
-    best: Tightened | None = None
-    values: list[float] = []
-    for number in range(ROUNDS):
-        if time.monotonic() > deadline:
-            break
-        relaxation.improve(largest=3 if number < TRIANGLES_ONLY else 7, deadline=deadline)
-        latest = _proven(problem, relaxation, source.unit)
-        if best is None or latest.dual.value > best.dual.value:
-            best = latest
-        values.append(float(best.dual.value))
-        gap = f"{1 - values[-1] / objective:.3%}"
-        figures: dict[str, float | str] = {"cuts": len(relaxation.cuts), "gap so far": gap}
-        progress(ProgressEvent("residual with cutting planes", number, None, figures))
-        stalled = len(values) > PATIENCE and values[-1] - values[-1 - PATIENCE] < (
-            STALLED * objective
-        )
-        if values[-1] >= wanted or stalled:
-            break
-    return best
+    known = sign_candidates(matrix, relaxed.vectors, None)
+    return _State(step * residual, [whole], np.random.default_rng(0), known)
 
 
-def _proven(problem: TrainingProblem, relaxation: CutRelaxation, unit: float) -> Tightened:
+def _proven(
+    problem: TrainingProblem, relaxation: CutRelaxation, unit: float, known: SignMatrix
+) -> DualPoint:
     """What the relaxation's residual and cuts prove, as they are."""
     residual: FloatArray = relaxation.point - relaxation.point.mean()
     integers = problem.loss.round_residual(residual, problem.targets)
@@ -159,18 +200,9 @@ def _proven(problem: TrainingProblem, relaxation: CutRelaxation, unit: float) ->
     # One unit of the relaxation in units of the integer matrix; a cut of the relaxation counts
     # pairs once, a square counts them twice.
     scale = unit * float(np.abs(matrix).sum()) / max(float(np.abs(real).sum()), 1e-300)
-    fixed = np.zeros((1, len(matrix)), dtype=np.int8)
-    proof = prove_leaf(matrix, relaxation.cuts, relaxation.weights * scale / 2, fixed[0])
-    used = proof.weights > 0
-    tree = CutProof(relaxation.cuts[used], proof.weights[None, used], fixed, proof.diagonal[None])
-    vectors = unit_vectors(*relaxation.blocks)
-    attained, candidates = best_pair(matrix, sign_candidates(real, vectors, None))
-    norm = NormProof(
-        norm_bound=tree.norm_bound,
-        multipliers=None,
-        method=tree.method,
-        attained=attained,
-        candidates=candidates[:CANDIDATES],
-        tree=tree,
-    )
-    return Tightened(residual, dual_point(problem, integers, norm))
+    leaves = []
+    for part in relaxation.parts:
+        proof = prove_leaf(matrix, part.cuts, part.weights * scale / 2, part.fixed)
+        leaves.append(Leaf(part.fixed, proof, part.cuts))
+    norm = proof_by_leaves(matrix, leaves, known)
+    return dual_point(problem, integers, norm)

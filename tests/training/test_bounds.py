@@ -12,6 +12,7 @@ from qdeploy.training.bounds import (
     branch_and_bound,
     cutting_planes,
     enumeration,
+    leaf_proof,
     norm_bounds,
 )
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
@@ -179,7 +180,7 @@ def test_branch_and_bound_without_time_is_proven():
 
 def test_branch_and_bound_says_when_its_proof_is_full(monkeypatch):
     monkeypatch.setattr(cutting_planes, "ROUNDS", 1)
-    monkeypatch.setattr(branch_and_bound, "LARGEST_LEAVES", 1)
+    monkeypatch.setattr(leaf_proof, "LARGEST_LEAVES", 1)
     matrix = symmetric(np.random.default_rng(1), 18, "random", 10**6)
     norm = brute_force(matrix)
     events = []

@@ -26,6 +26,7 @@ __all__ = [
     "TimeLimitReached",
     "best_pair",
     "checked_matrix",
+    "exact_bound",
     "norm_bounds",
 ]
 
@@ -127,6 +128,16 @@ class NormBound(Protocol):
 
 
 norm_bounds: Registry[NormBound] = Registry("norm bound", "qdeploy.training.bounds")
+
+
+def exact_bound(dimension: int) -> str | None:
+    """Name of a norm bound that is exact in this dimension, if there is one."""
+    exact = (
+        bound.name
+        for bound in norm_bounds.values()
+        if bound.capability.exact and bound.capability.covers(dimension)
+    )
+    return next(exact, None)
 
 
 def checked_matrix(matrix: IntegerMatrix, bound: NormBound) -> IntegerMatrix:

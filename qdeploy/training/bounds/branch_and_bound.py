@@ -9,12 +9,10 @@ import heapq
 import math
 import time
 from dataclasses import dataclass, field
-from itertools import count
 
+import joblib
 import numpy as np
-from numpy.typing import NDArray
 
-from qdeploy.cut_proof import CutProof
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.bounds import (
     BoundCapability,
@@ -22,41 +20,68 @@ from qdeploy.training.bounds import (
     NormBound,
     NormProof,
     SignMatrix,
-    best_pair,
     checked_matrix,
     norm_bounds,
 )
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation, FixedMatrix
-from qdeploy.training.bounds.cutting_planes import CANDIDATES, root_node, sign_candidates
+from qdeploy.training.bounds.cutting_planes import (
+    proof_by_leaves,
+    ranked,
+    root_node,
+    sign_candidates,
+)
 from qdeploy.training.bounds.interior_point import unit_vectors
-from qdeploy.training.bounds.leaf_proof import LeafProof, prove_leaf
-from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts, united
+from qdeploy.training.bounds.leaf_proof import Leaf, fits, prove_leaf, tree_of
+from qdeploy.training.bounds.parts import Part
+from qdeploy.training.checkpoint import Slot
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["BranchAndBound"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["BranchAndBound", "branch_and_bound"]
 
 ENOUGH = 1e-4
 """The search ends when the bound exceeds the norm by less than this share."""
 ROUNDING = 8
 ROUNDS = 5
 """Rounds of cuts at a node; those of its parent are there from the start."""
-LARGEST_TABLE = 2**22
-"""Weights, leaves times cuts, that a proof may hold: more would not fit a model file well."""
-LARGEST_LEAVES = 10_000
 FULL = "branch and bound ends: a larger proof would not fit a model file"
 
 
 @dataclass(order=True)
-class _Leaf:
-    """One leaf with its proof and the state from which its children start."""
+class _Node:
+    """A leaf that may be split, with the state from which its children start."""
 
     priority: tuple[int, int]
-    fixed: NDArray[np.int8] = field(compare=False)
-    proof: LeafProof = field(compare=False)
-    cuts: Cuts = field(compare=False)
-    relaxation: CutRelaxation = field(compare=False)
+    leaf: Leaf = field(compare=False)
+    part: Part = field(compare=False)
+
+
+@dataclass
+class _State:
+    """All that the search goes on from.
+
+    Attributes:
+        unit: what one unit of the relaxation is, in units of G.
+        found: good u, int8 (·, d), best first.
+        nodes: a heap, the largest bound first.
+        split: how often a leaf was split.
+        made: how many nodes there ever were.
+    """
+
+    unit: float
+    found: SignMatrix
+    nodes: list[_Node]
+    split: int = 0
+    made: int = 0
+
+    def add(self, leaf: Leaf, part: Part) -> None:
+        """Put a leaf on the heap; of equal bounds the older comes first."""
+        heapq.heappush(self.nodes, _Node((-leaf.proof.bound, self.made), leaf, part))
+        self.made += 1
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """All of them."""
+        return [node.leaf for node in self.nodes]
 
 
 class BranchAndBound:
@@ -78,55 +103,108 @@ class BranchAndBound:
 
         A time limit, and a limit on the size of the proof, make the bound looser, never unproven.
         """
-        matrix = checked_matrix(matrix, self)
-        deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-        with single_threaded():
-            return _Search(matrix, progress, deadline, enough).run(start)
+        return branch_and_bound(
+            matrix, progress=progress, time_limit=time_limit, start=start, enough=enough
+        )
 
 
 _BOUND: NormBound = BranchAndBound()
 norm_bounds.register("branch-and-bound")(_BOUND)
 
 
+def branch_and_bound(
+    matrix: IntegerMatrix,
+    *,
+    progress: Progress = silent,
+    time_limit: float | None = None,
+    start: SignMatrix | None = None,
+    enough: int = 0,
+    jobs: int = 1,
+    slot: Slot | None = None,
+) -> NormProof:
+    """`BranchAndBound.prove` on several cores, and from where an earlier process was.
+
+    Args:
+        matrix: as there.
+        progress: as there.
+        time_limit: as there.
+        start: as there.
+        enough: as there.
+        jobs: processes, which split as many leaves at a time. The tree depends on it.
+        slot: where the state is kept after each step, and taken up from.
+    """
+    matrix = checked_matrix(matrix, _BOUND)
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+    with single_threaded():
+        search = _Search(matrix, progress, deadline, enough, jobs, Slot() if slot is None else slot)
+        return search.run(start)
+
+
 class _Search:
     """One run of the bound."""
 
     def __init__(
-        self, matrix: IntegerMatrix, progress: Progress, deadline: float, enough: int
+        self,
+        matrix: IntegerMatrix,
+        progress: Progress,
+        deadline: float,
+        enough: int,
+        jobs: int,
+        slot: Slot,
     ) -> None:
         self._matrix = matrix
-        self._floating = matrix.astype(np.float64)
         self._progress = progress
         self._deadline = deadline
         self._enough = enough
-        self._numbers = count()
-        self._split = 0
+        self._jobs = jobs
+        self._slot = slot
 
     def run(self, start: SignMatrix | None) -> NormProof:
-        root = root_node(self._matrix, start, self._deadline, self._progress)
-        self._unit = root.unit
-        self._found = root.found
-        fixed = np.zeros(len(self._matrix), dtype=np.int8)
-        if root.relaxation is None:
-            return self._conclude([(fixed, root.proof, root.cuts)])
-        leaves = [self._leaf(fixed, root.proof, root.cuts, root.relaxation)]
-        done: list[_Leaf] = []
-        while leaves and time.monotonic() < self._deadline:
-            worst = leaves[0]
-            if worst.proof.bound <= self._goal:
+        kept = self._slot.load()
+        if kept is None:
+            root = root_node(self._matrix, start, self._deadline, self._progress)
+            if root.part is None:
+                return proof_by_leaves(self._matrix, [root.leaf], root.found)
+            kept = _State(root.unit, root.found, [])
+            kept.add(root.leaf, root.part)
+        self._state: _State = kept
+        self._search()
+        return proof_by_leaves(self._matrix, self._state.leaves, self._state.found)
+
+    def _search(self) -> None:
+        state = self._state
+        while state.nodes and time.monotonic() < self._deadline:
+            goal = self._goal
+            if state.nodes[0].leaf.proof.bound <= goal:
                 break
-            if not self._fits(leaves + done):
-                self._tell(leaves, FULL)
+            if not fits(tree_of(state.leaves)):
+                self._tell(FULL)
                 break
-            heapq.heappop(leaves)
-            if worst.fixed.all():
+            if state.nodes[0].leaf.fixed.all():
                 # Nothing is left to split; no smaller bound can be had for the whole either.
-                done.append(worst)
                 break
-            for child in self._children(worst):
-                heapq.heappush(leaves, child)
-            self._tell(leaves)
-        return self._conclude([(leaf.fixed, leaf.proof, leaf.cuts) for leaf in leaves + done])
+            above = [node for node in state.nodes if node.leaf.proof.bound > goal]
+            free = [node for node in above if not node.leaf.fixed.all()]
+            self._split(heapq.nsmallest(self._jobs, free), goal)
+            self._tell()
+            self._slot.save(state)
+
+    def _split(self, chosen: list[_Node], goal: float) -> None:
+        """Put the children of some nodes in their place."""
+        state = self._state
+        state.nodes = [node for node in state.nodes if node not in chosen]
+        heapq.heapify(state.nodes)
+        work = [
+            joblib.delayed(_child)(
+                self._matrix, node, side, state.unit, state.found, goal, self._deadline
+            )
+            for node in chosen
+            for side in (1, -1)
+        ]
+        for leaf, part, found in joblib.Parallel(n_jobs=self._jobs)(work):
+            state.add(leaf, part)
+            state.found = ranked(self._matrix, np.vstack([state.found, found]))
+        state.split += len(chosen)
 
     @property
     def _goal(self) -> float:
@@ -137,89 +215,43 @@ class _Search:
 
     @property
     def _attained(self) -> int:
-        return int(np.abs(self._found[0].astype(np.int64) @ self._matrix).sum())
+        return int(np.abs(self._state.found[0].astype(np.int64) @ self._matrix).sum())
 
-    def _leaf(
-        self, fixed: NDArray[np.int8], proof: LeafProof, cuts: Cuts, relaxation: CutRelaxation
-    ) -> _Leaf:
-        return _Leaf((-proof.bound, next(self._numbers)), fixed, proof, cuts, relaxation)
-
-    def _children(self, leaf: _Leaf) -> list[_Leaf]:
-        positive, negative = leaf.relaxation.blocks
-        # E u_i v_i, between -1 and 1: split where the relaxation is least decided.
-        agreement = np.abs(np.diag(positive - negative))
-        agreement[leaf.fixed != 0] = np.inf
-        index = int(agreement.argmin())
-        self._split += 1
-        return [self._child(leaf, index, side) for side in (1, -1)]
-
-    def _child(self, leaf: _Leaf, index: int, side: int) -> _Leaf:
-        fixed = leaf.fixed.copy()
-        fixed[index] = side
-        parent = leaf.relaxation
-        blocks = tuple(block.copy() for block in parent.blocks)
-        gone = blocks[1] if side > 0 else blocks[0]
-        gone[index] = gone[:, index] = 0.0
-        relaxation = CutRelaxation(
-            FixedMatrix(self._floating / self._unit),
-            np.empty(0),
-            parent.diagonal.copy(),
-            (blocks[0], blocks[1]),
-            fixed,
-        )
-        relaxation.adopt(parent.cuts, parent.weights)
-        # What holds on the parent holds on each of its children.
-        best, cuts = leaf.proof, leaf.cuts
-        for _ in range(ROUNDS):
-            if time.monotonic() > self._deadline:
-                break
-            relaxation.improve(largest=7, deadline=self._deadline)
-            weights = relaxation.weights * self._unit / 2
-            proof = prove_leaf(self._matrix, relaxation.cuts, weights, fixed)
-            if proof.bound < best.bound:
-                best, cuts = proof, relaxation.cuts
-            if best.bound <= self._goal:
-                break
-        self._found = sign_candidates(self._floating, unit_vectors(*relaxation.blocks), self._found)
-        return self._leaf(fixed, best, cuts, relaxation)
-
-    def _fits(self, leaves: list[_Leaf]) -> bool:
-        cuts = sum(int(np.count_nonzero(leaf.proof.weights)) for leaf in leaves)
-        return len(leaves) < LARGEST_LEAVES and len(leaves) * cuts <= LARGEST_TABLE
-
-    def _tell(self, leaves: list[_Leaf], stage: str = "branch and bound") -> None:
-        above = leaves[0].proof.bound / self._attained - 1
+    def _tell(self, stage: str = "branch and bound") -> None:
+        leaves = self._state.leaves
+        above = max(leaf.proof.bound for leaf in leaves) / self._attained - 1
         figures: dict[str, float | str] = {
             "leaves": len(leaves),
             "above the norm": f"{above:.3%}",
         }
         if math.isfinite(self._deadline):
             figures["seconds left"] = f"{max(self._deadline - time.monotonic(), 0.0):.0f}"
-        self._progress(ProgressEvent(stage, self._split, None, figures))
+        self._progress(ProgressEvent(stage, self._state.split, None, figures))
 
-    def _conclude(self, leaves: list[tuple[NDArray[np.int8], LeafProof, Cuts]]) -> NormProof:
-        used = [cuts[proof.weights > 0] for _, proof, cuts in leaves]
-        pool = no_cuts()
-        for cuts in used:
-            pool = united(pool, cuts)
-        places = {row.tobytes(): place for place, row in enumerate(pool)}
-        weights = np.zeros((len(leaves), len(pool)), dtype=np.int64)
-        for number, ((_, proof, _), cuts) in enumerate(zip(leaves, used, strict=True)):
-            padded = np.pad(cuts, ((0, 0), (0, pool.shape[1] - cuts.shape[1])))
-            chosen = [places[row.tobytes()] for row in padded]
-            weights[number, chosen] = proof.weights[proof.weights > 0]
-        tree = CutProof(
-            pool,
-            weights,
-            np.stack([fixed for fixed, _, _ in leaves]),
-            np.stack([proof.diagonal for _, proof, _ in leaves]),
-        )
-        attained, candidates = best_pair(self._matrix, self._found)
-        return NormProof(
-            norm_bound=tree.norm_bound,
-            multipliers=None,
-            method=tree.method,
-            attained=attained,
-            candidates=candidates[:CANDIDATES],
-            tree=tree,
-        )
+
+def _child(
+    matrix: IntegerMatrix,
+    node: _Node,
+    side: int,
+    unit: float,
+    found: SignMatrix,
+    goal: float,
+    deadline: float,
+) -> tuple[Leaf, Part, SignMatrix]:
+    """The child of a leaf on one side of its split, the state after it, and good u met there."""
+    floating = matrix.astype(np.float64)
+    part = node.part.child(node.part.undecided, side, 1.0)
+    with single_threaded():
+        relaxation = CutRelaxation(FixedMatrix(floating / unit), np.empty(0), [part])
+        # What holds on the parent holds on each of its children.
+        best = Leaf(part.fixed, node.leaf.proof, node.leaf.cuts)
+        for _ in range(ROUNDS):
+            if time.monotonic() > deadline:
+                break
+            relaxation.improve(largest=7, deadline=deadline)
+            proof = prove_leaf(matrix, part.cuts, part.weights * unit / 2, part.fixed)
+            if proof.bound < best.proof.bound:
+                best = Leaf(part.fixed, proof, part.cuts)
+            if best.proof.bound <= goal:
+                break
+        return best, part, sign_candidates(floating, unit_vectors(*part.blocks), found)

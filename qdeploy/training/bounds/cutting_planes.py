@@ -6,12 +6,12 @@ semidefinite bound alone leaves.
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.cut_proof import CutProof
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.training.bounds import (
     BoundCapability,
@@ -25,12 +25,20 @@ from qdeploy.training.bounds import (
 )
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation, FixedMatrix
 from qdeploy.training.bounds.interior_point import semidefinite_norm, unit_vectors
-from qdeploy.training.bounds.leaf_proof import LeafProof, prove_leaf
-from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts
+from qdeploy.training.bounds.leaf_proof import Leaf, prove_leaf, tree_of
+from qdeploy.training.bounds.odd_cuts import no_cuts
+from qdeploy.training.bounds.parts import Part
 from qdeploy.training.rounding import hyperplane_signs, sign_ascent
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["CANDIDATES", "CuttingPlanes", "RootNode", "root_node", "sign_candidates"]
+__all__ = [
+    "CuttingPlanes",
+    "RootNode",
+    "proof_by_leaves",
+    "ranked",
+    "root_node",
+    "sign_candidates",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -78,20 +86,7 @@ class CuttingPlanes:
     ) -> NormProof:
         deadline = math.inf if time_limit is None else time.monotonic() + time_limit
         node = root_node(matrix, start, deadline, progress)
-        attained, candidates = best_pair(matrix, node.found)
-        used = node.proof.weights > 0
-        fixed = np.zeros((1, len(matrix)), dtype=np.int8)
-        proof = CutProof(
-            node.cuts[used], node.proof.weights[None, used], fixed, node.proof.diagonal[None]
-        )
-        return NormProof(
-            norm_bound=proof.norm_bound,
-            multipliers=None,
-            method=proof.method,
-            attained=attained,
-            candidates=candidates[:CANDIDATES],
-            tree=proof,
-        )
+        return proof_by_leaves(matrix, [node.leaf], node.found)
 
 
 _BOUND: NormBound = CuttingPlanes()
@@ -103,18 +98,16 @@ class RootNode:
     """What the search without branching found.
 
     Attributes:
-        proof: the best proof.
-        cuts: its cuts, (k, w).
+        leaf: the best proof.
         found: good u, int8 (·, d), best first.
         unit: what one unit of the relaxation is, in units of G.
-        relaxation: its last state; None for G = 0.
+        part: the last state of the relaxation; None for G = 0.
     """
 
-    proof: LeafProof
-    cuts: Cuts
+    leaf: Leaf
     found: SignMatrix
     unit: float
-    relaxation: CutRelaxation | None
+    part: Part | None
 
 
 def root_node(
@@ -136,13 +129,13 @@ def root_node(
     best, cuts = prove_leaf(matrix, no_cuts(), np.empty(0), fixed), no_cuts()
     unit = relaxed.bound / len(matrix)
     if not unit > 0:
-        return RootNode(best, cuts, found, 1.0, None)
+        return RootNode(Leaf(fixed, best, cuts), found, 1.0, None)
     relaxation = CutRelaxation(
         FixedMatrix(floating / unit),
         np.empty(0),
-        relaxed.multipliers / unit,
-        (relaxed.positive, relaxed.negative),
+        [Part(fixed, relaxed.multipliers / unit, (relaxed.positive, relaxed.negative))],
     )
+    (part,) = relaxation.parts
     bounds = [best.bound]
     for number in range(ROUNDS):
         if time.monotonic() > deadline:
@@ -150,21 +143,41 @@ def root_node(
         largest = 3 if number < TRIANGLES_ONLY else 7
         relaxation.improve(largest=largest, deadline=deadline)
         # A cut of the relaxation counts pairs once, a square counts them twice.
-        proof = prove_leaf(matrix, relaxation.cuts, relaxation.weights * unit / 2, fixed)
+        proof = prove_leaf(matrix, part.cuts, part.weights * unit / 2, fixed)
         if proof.bound < best.bound:
-            best, cuts = proof, relaxation.cuts
+            best, cuts = proof, part.cuts
         bounds.append(best.bound)
-        found = sign_candidates(floating, unit_vectors(*relaxation.blocks), found)
+        found = sign_candidates(floating, unit_vectors(*part.blocks), found)
         attained = int(np.abs(found[0].astype(np.int64) @ matrix).sum())
         above = f"{best.bound / attained - 1:.3%}"
-        figures: dict[str, float | str] = {"cuts": len(relaxation.cuts), "above the norm": above}
+        figures: dict[str, float | str] = {"cuts": len(part.cuts), "above the norm": above}
         progress(ProgressEvent("cutting planes", number, None, figures))
         if best.bound <= attained * (1 + ENOUGH):
             break
         stalled = bounds[-1 - PATIENCE :][0] - best.bound <= STALLED * best.bound
         if stalled and number > TRIANGLES_ONLY + PATIENCE:
             break
-    return RootNode(best, cuts, found, unit, relaxation)
+    return RootNode(Leaf(fixed, best, cuts), found, unit, part)
+
+
+def proof_by_leaves(matrix: IntegerMatrix, leaves: Sequence[Leaf], known: SignMatrix) -> NormProof:
+    """What leaves that are disjoint and together everything prove of the norm.
+
+    Args:
+        matrix: G, int64 (d, d).
+        leaves: the leaves.
+        known: good u, int8 (k, d), k ≥ 1.
+    """
+    tree = tree_of(leaves)
+    attained, candidates = best_pair(matrix, known)
+    return NormProof(
+        norm_bound=tree.norm_bound,
+        multipliers=None,
+        method=tree.method,
+        attained=attained,
+        candidates=candidates[:CANDIDATES],
+        tree=tree,
+    )
 
 
 def sign_candidates(
@@ -175,6 +188,11 @@ def sign_candidates(
     found = sign_ascent(matrix, left)
     if known is not None and known.size:
         found = np.vstack([found, known])
+    return ranked(matrix, found)
+
+
+def ranked(matrix: FloatArray | IntegerMatrix, found: SignMatrix) -> SignMatrix:
+    """The best of some u, (k, d), distinct up to sign and best first."""
     found = np.unique(found * found[:, :1], axis=0)
     values = np.abs(found.astype(np.float64) @ matrix).sum(axis=1)
     return found[np.argsort(-values, kind="stable")[: 2 * CANDIDATES]]

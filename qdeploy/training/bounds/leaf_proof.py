@@ -8,17 +8,19 @@ s = b_u + b_v and t = b_u - b_v: sᵀp + tᵀq is odd, so (sᵀp)² + (tᵀq)² 
 if Diag(z) dominates both matrices, each on the rows where p or q can be other than zero.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qdeploy.cut_proof import CutProof
 from qdeploy.training.bounds import IntegerMatrix
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
 from qdeploy.training.bounds.interior_point import dominating_diagonal
-from qdeploy.training.bounds.odd_cuts import Cuts
+from qdeploy.training.bounds.odd_cuts import Cuts, no_cuts, united
 
-__all__ = ["LeafProof", "prove_leaf"]
+__all__ = ["Leaf", "LeafProof", "fits", "prove_leaf", "tree_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +33,10 @@ WEIGHT_BITS = 14
 ROOM = 2e-6, 2e-7
 """Every z is raised by these shares of the mean and of the largest one, as in `sdp`."""
 FIRST_LIFT = 1e-9
+
+LARGEST_TABLE = 2**22
+"""Weights, leaves times cuts, that a proof may hold: more would not fit a model file well."""
+LARGEST_LEAVES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,46 @@ class LeafProof:
     bound: int
     weights: IntegerMatrix
     diagonal: IntegerMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A part of the sign pairs and what is proven there.
+
+    Attributes:
+        fixed: -1, 0 or 1 for each index (see `qdeploy.cut_proof`), int8 (d,).
+        proof: the bound.
+        cuts: its cuts, (k, w), one a weight of the proof.
+    """
+
+    fixed: NDArray[np.int8]
+    proof: LeafProof
+    cuts: Cuts
+
+
+def tree_of(leaves: Sequence[Leaf]) -> CutProof:
+    """One proof of leaves that are disjoint and together everything, without idle cuts."""
+    used = [leaf.cuts[leaf.proof.weights > 0] for leaf in leaves]
+    pool = no_cuts()
+    for cuts in used:
+        pool = united(pool, cuts)
+    places = {row.tobytes(): place for place, row in enumerate(pool)}
+    weights = np.zeros((len(leaves), len(pool)), dtype=np.int64)
+    for number, (leaf, cuts) in enumerate(zip(leaves, used, strict=True)):
+        padded = np.pad(cuts, ((0, 0), (0, pool.shape[1] - cuts.shape[1])))
+        chosen = [places[row.tobytes()] for row in padded]
+        weights[number, chosen] = leaf.proof.weights[leaf.proof.weights > 0]
+    return CutProof(
+        pool,
+        weights,
+        np.stack([leaf.fixed for leaf in leaves]),
+        np.stack([leaf.proof.diagonal for leaf in leaves]),
+    )
+
+
+def fits(tree: CutProof | None) -> bool:
+    """Whether a proof has room for more leaves in a model file."""
+    return tree is None or (tree.weights.size <= LARGEST_TABLE and len(tree.fixed) < LARGEST_LEAVES)
 
 
 def prove_leaf(
