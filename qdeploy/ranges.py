@@ -15,6 +15,7 @@ __all__ = [
     "OPERATIONS",
     "RATE",
     "READOUT_BITS",
+    "RIDGE",
     "SEED",
     "TEST_SIZE",
     "TIME_LIMIT",
@@ -76,6 +77,7 @@ INPUTS = Range(1, whole=True)
 SEED = Range(0, 2**32, whole=True)
 TIME_LIMIT = Range(0, above=True)
 BETA = Range(0, above=True)
+RIDGE = Range(0, above=True)
 READOUT_BITS = Range(2, 17, whole=True)
 CAPACITY = Range(0, above=True)
 VOLTS = Range(0, above=True)

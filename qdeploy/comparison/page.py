@@ -91,16 +91,18 @@ that hold {percent(plan.test_size)} of the rows out; every method has the same s
 
 Networks of a given width all have m neurons with weights of ±1, the same int8 inputs
 ({plan.scaling} scaling; the compact mode scales them further), a readout of {READOUT_BITS}
-bits, the squared loss, and {plan.seconds:g} s of wall time on one core, in which each chooses
-its ridge (or beta) on held-out rows of its training part. The certified mode has
-{plan.proof_seconds:g} s for its proof and no given width; float references have no limit. What
+bits, the squared loss, and {plan.seconds:g} s of wall time on one core, in which each but the
+closest fit chooses its ridge (or beta) on held-out rows of its training part. The certified mode
+has {plan.proof_seconds:g} s for its proof and no given width; float references have no limit. What
 is chosen or kept is told by training rows alone.
 
 ## The columns
 
 - **training loss**: ½ Σ (f − y)² a row, summed over the outputs, of the integer network as
-  deployed. *To ours*: against the compact network of the same width, means over the splits;
-  *below ours*: on how many splits it is lower.
+  deployed. *To ours*: against our closest fit of the same width (or our compact network, where
+  that did not take part), means over the splits; *below ours*: on how many splits it is lower. A
+  ridge that predicts well lets go of training loss: among networks that chose their ridges, a
+  lower loss may only mean a smaller ridge.
 - **objective**: loss + λ Σ|α| a row, at the λ of the proven gap; it can be compared where λ and
   inputs are the same, that is, not between "own λ" and the others.
 - **proven gap**: how far that objective can be from the best network of any width on the same

@@ -15,10 +15,12 @@ import numpy as np
 from qdeploy.comparison.baselines import BASELINES
 from qdeploy.comparison.runs import Plan, Result
 
-__all__ = ["OURS", "Interval", "Row", "interval", "proven_gap", "rows_of"]
+__all__ = ["CLOSEST", "OURS", "Interval", "Row", "interval", "proven_gap", "rows_of"]
 
 OURS = "compact"
 """What the others of a width are held against."""
+CLOSEST = "closest"
+"""What their training losses are held against, where it took part."""
 CONFIDENCE = 0.95
 ROUNDING = 1e-9
 """Relative error of an objective in floating point, far above the real one."""
@@ -57,8 +59,8 @@ class Row:
         seconds: mean time of training.
         against_ours: test accuracy less that of our network of the same width on the same split
             (the widest where a method has no width), or None.
-        loss_against_ours: mean training loss over that of our networks of the same width, less
-            one, or None.
+        loss_against_ours: mean training loss over that of our networks of the same width, of the
+            closest fit where it took part, less one, or None.
         splits_below: splits on which its training loss is below ours.
     """
 
@@ -182,10 +184,12 @@ def _row(
     if method == OURS or not pairs:
         return row
     ahead = interval([run.test_accuracy - own.test_accuracy for run, own in pairs], *sizes)
-    our_loss = _mean([own for _, own in pairs], "loss")
-    if neurons is None or not loss or not our_loss:
+    fits = [by_place.get((CLOSEST, neurons, seed), own) for seed, own in enumerate(ours)]
+    close = [(run, own) for run, own in zip(runs, fits, strict=True) if own is not None]
+    our_loss = _mean([own for _, own in close], "loss")
+    if BASELINES[method].family == "ours" or neurons is None or not loss or not our_loss:
         return replace(row, against_ours=ahead)
-    below = sum((run.loss or 0.0) < (own.loss or 0.0) for run, own in pairs)
+    below = sum((run.loss or 0.0) < (own.loss or 0.0) for run, own in close)
     return replace(
         row, against_ours=ahead, loss_against_ours=loss / our_loss - 1, splits_below=below
     )

@@ -19,22 +19,27 @@ from qdeploy.training.advice import compact_advice
 from qdeploy.training.blocks import is_large
 from qdeploy.training.finishing import Schedule, finish, plan_time
 from qdeploy.training.input_selection import select_inputs
-from qdeploy.training.large_search import search_large
+from qdeploy.training.large_search import LARGE_RIDGE, search_large
 from qdeploy.training.losses import FloatArray, Loss
 from qdeploy.training.options import Options
 from qdeploy.training.plan import EFFORT, HURRIED, Plan, plan_search
 from qdeploy.training.problem import lift
 from qdeploy.training.proof import certificate_for
 from qdeploy.training.result import Fitted
-from qdeploy.training.search import RIDGES, Candidate, Choice, Rows, Start, refine
+from qdeploy.training.search import (
+    RIDGES,
+    Candidate,
+    Choice,
+    Rows,
+    Start,
+    middle_ridge,
+    refine,
+)
 from qdeploy.training.selection import fold_numbers
 from qdeploy.training.timed import Pace, Way, search_in_time
 
 __all__ = ["train_compact"]
 
-CHOICES = tuple(Choice(scaled, ridge) for scaled in (False, True) for ridge in RIDGES)
-UNTRIED = Choice(scaled=True, ridge=1e-2)
-"""What is chosen where there are too few rows to hold any out."""
 RATES = (0.2, 0.05)
 SELECTING = 0.75
 """Share of the time for searching that passes before inputs are chosen, where that is wanted."""
@@ -104,7 +109,8 @@ def _planned(
     """The search whose extent is told by sizes alone."""
     rows = ways[0].rows
     assert options.neurons is not None
-    plan = plan_search(len(rows.targets), rows.dimension, options.neurons, len(CHOICES))
+    choices = 2 * len(_ridges(options))
+    plan = plan_search(len(rows.targets), rows.dimension, options.neurons, choices)
     search = _Search(dataset, options, plan, progress)
     way, choice = search.choose(ways)
     return search.best(way, choice)
@@ -120,7 +126,8 @@ def _large(
     assert options.neurons is not None
     rows = ways[-1].rows
     deadline = _before_selection(options, began, schedule)
-    best, complete = search_large(rows, options.neurons, options.seed, progress, deadline)
+    ridge = LARGE_RIDGE if options.ridge == "auto" else options.ridge
+    best, complete = search_large(rows, options.neurons, ridge, options.seed, progress, deadline)
     if options.inputs is not None:
         seed = (options.seed, 3)
         best = select_inputs(rows, best, options.inputs, HURRIED, seed, schedule.search)
@@ -139,7 +146,7 @@ def _hurried(
     assert options.neurons is not None
     pace = Pace(_before_selection(options, began, schedule))
     best, complete = search_in_time(
-        ways, dataset.task, options.neurons, options.seed, pace, progress
+        ways, _ridges(options), dataset.task, options.neurons, options.seed, pace, progress
     )
     if options.inputs is not None:
         way = next(way for way in ways if way.rows.quantizer is best.quantizer)
@@ -153,6 +160,11 @@ def _before_selection(options: Options, began: float, schedule: Schedule) -> flo
     if options.inputs is None or math.isinf(schedule.search):
         return schedule.search
     return began + SELECTING * (schedule.search - began)
+
+
+def _ridges(options: Options) -> tuple[float, ...]:
+    """The ridges among which held-out rows choose."""
+    return RIDGES if options.ridge == "auto" else (options.ridge,)
 
 
 def _ways(dataset: Dataset, targets: FloatArray, loss: Loss, options: Options) -> list[Way]:
@@ -183,6 +195,8 @@ class _Search:
         assert options.neurons is not None
         self._task, self._width = dataset.task, options.neurons
         self._options, self._plan, self._progress = options, plan, progress
+        ridges = _ridges(options)
+        self._choices = [Choice(scaled, ridge) for scaled in (False, True) for ridge in ridges]
 
     def choose(self, ways: Sequence[Way]) -> tuple[Way, Choice]:
         """The way of scaling and the choice with the lowest loss on held-out rows."""
@@ -198,10 +212,12 @@ class _Search:
         if len(targets) < 2 * (folds.max() + 1):
             tasks = []
         running = self._parallel(
-            joblib.delayed(_held_out)(way.rows, folds != fold, start, self._width, self._plan)
+            joblib.delayed(_held_out)(
+                way.rows, folds != fold, start, self._width, self._choices, self._plan
+            )
             for _, way, fold, start in tasks
         )
-        values = np.zeros((len(ways), len(CHOICES)))
+        values = np.zeros((len(ways), len(self._choices)))
         for done, ((number, _, fold, _), found) in enumerate(
             zip(tasks, running, strict=True), start=1
         ):
@@ -210,9 +226,9 @@ class _Search:
             stage = "choosing input scales and ridge on held-out rows"
             self._progress(ProgressEvent(stage, done, len(tasks)))
         if not tasks:
-            return ways[0], UNTRIED
-        number, position = divmod(int(values.argmin()), len(CHOICES))
-        return ways[number], CHOICES[position]
+            return ways[0], Choice(True, middle_ridge(_ridges(self._options)))
+        number, position = divmod(int(values.argmin()), len(self._choices))
+        return ways[number], self._choices[position]
 
     def best(self, way: Way, choice: Choice) -> tuple[Candidate, bool]:
         """The candidate with the lowest training objective, and whether all starts were tried.
@@ -283,9 +299,10 @@ def _held_out(
     training: NDArray[np.bool_],
     start: Start,
     width: int,
+    choices: Sequence[Choice],
     plan: Plan,
 ) -> FloatArray:
     """Predictions of every choice for the held-out rows, (p, n_held_out, K)."""
-    found = refine(rows.part(training), start, width, CHOICES, plan.effort)
+    found = refine(rows.part(training), start, width, choices, plan.effort)
     rest = rows.part(~training)
     return np.stack([candidate.predict(rest) for candidate in found])

@@ -13,11 +13,12 @@ from qdeploy.training.joint_training import Joint, train_jointly
 from qdeploy.training.search import Candidate, Choice, Rows
 from qdeploy.training.shared import solve_readout
 
-__all__ = ["search_large"]
+__all__ = ["LARGE_RIDGE", "search_large"]
 
-CHOICE = Choice(scaled=True, ridge=1e-3)
+LARGE_RIDGE = 1e-3
+"""Rows are many against the neurons: next to nothing."""
 BATCH = 2048
-EPOCHS = 30
+EPOCHS = 40
 RATE, SCALE_RATE = 0.1, 0.05
 PROBE = 5
 """Steps by which the time of a step is told where there is a limit."""
@@ -26,7 +27,12 @@ TRAINING = 0.9
 
 
 def search_large(
-    rows: Rows, width: int, seed: int, progress: Progress, deadline: float = np.inf
+    rows: Rows,
+    width: int,
+    ridge: float,
+    seed: int,
+    progress: Progress,
+    deadline: float = np.inf,
 ) -> tuple[Candidate, bool]:
     """Neurons, scales and readout, and whether training was as long as it should be.
 
@@ -35,6 +41,7 @@ def search_large(
     Args:
         rows: the training rows.
         width: number of neurons m.
+        ridge: of the readout, relative to the size of neuron outputs.
         seed: of everything random.
         progress: told of the steps.
         deadline: `time.monotonic()` at which to have ended.
@@ -54,7 +61,7 @@ def search_large(
             np.random.default_rng((seed, 0)),
             rate=RATE,
             steps=steps,
-            ridge=CHOICE.ridge,
+            ridge=ridge,
             scale_rate=SCALE_RATE,
             batch=BATCH,
             stop=late,
@@ -69,8 +76,9 @@ def search_large(
         a_step = (time.monotonic() - began) / PROBE
         steps = min(max(int((until - time.monotonic()) / a_step), 1), planned)
     found = train(steps, until)
-    problem = rows.problem(found.scales, CHOICE.ridge)
+    problem = rows.problem(found.scales, ridge)
     readout = solve_readout(problem, problem.features(found.left, found.right))
     polished = Polished(found.left, found.right, readout)
-    candidate = Candidate(CHOICE, rows.quantizer, found.scales, polished, problem.ridge)
+    choice = Choice(scaled=True, ridge=ridge)
+    candidate = Candidate(choice, rows.quantizer, found.scales, polished, problem.ridge)
     return candidate, found.steps == planned

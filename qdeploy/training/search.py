@@ -32,6 +32,7 @@ __all__ = [
     "Effort",
     "Rows",
     "Start",
+    "middle_ridge",
     "refine",
     "scale_in_turn",
 ]
@@ -169,6 +170,11 @@ class Candidate:
         problem = rows.seen_by(self.quantizer).problem(self.scales, 1.0)
         features = problem.features(self.found.left, self.found.right)
         return features @ self.found.readout.weights + self.found.readout.intercepts
+
+
+def middle_ridge(ridges: Sequence[float]) -> float:
+    """The one to take where there are no rows, or there is no time, to hold any out."""
+    return sorted(ridges)[len(ridges) // 2]
 
 
 def refine(

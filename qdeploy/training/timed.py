@@ -21,28 +21,25 @@ from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.bit_flips import Polished, polish_flips, sweep_work
 from qdeploy.training.joint_training import SCALE_RATE, Joint, train_jointly
 from qdeploy.training.losses import FloatArray
-from qdeploy.training.search import RIDGES, Candidate, Choice, Effort, Rows, scale_in_turn
+from qdeploy.training.search import Candidate, Choice, Effort, Rows, middle_ridge, scale_in_turn
 from qdeploy.training.selection import fold_numbers, largest_beta
 from qdeploy.training.shared import solve_readout
 from qdeploy.training.starts import eliminated
 from qdeploy.training.straight_through import step_work
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["HASTY", "Pace", "Way", "search_in_time"]
+__all__ = ["Pace", "Way", "search_in_time"]
 
 Clock = Callable[[], float]
 
-HASTY = Choice(scaled=True, ridge=1e-3)
-"""What is chosen where there is no time to try anything on held-out rows."""
-TRIAL_RIDGE = 1e-2
 BETA_SHARE = 1e-2
 """β of the certified start as a share of the one above which the zero network is optimal."""
 CHOOSING = 0.2
-"""Share of the time that choosing on held-out rows may take; where it would take more, it is not
-begun."""
+"""Share of the time that choosing on held-out rows may take."""
 SCHEDULES = ((0.1, 300), (0.05, 300), (0.1, 1000), (0.03, 1000))
 """Learning rates and numbers of steps of the starts, in turn."""
-TRIAL_STEPS = 150
+TRIAL_STEPS, FEWEST_TRIAL_STEPS = 150, 30
+"""Steps of a trial on held-out rows, and those without which it is not begun."""
 PROBE = 10
 """Steps by which the time of a step is told."""
 FEWEST = 60
@@ -122,6 +119,7 @@ class Pace:
 
 def search_in_time(
     ways: Sequence[Way],
+    ridges: Sequence[float],
     task: Task,
     width: int,
     seed: int,
@@ -134,13 +132,14 @@ def search_in_time(
 
     Args:
         ways: the rows under the ways of scaling that are allowed.
+        ridges: those among which held-out rows choose.
         task: what held-out errors are.
         width: number of neurons m.
         seed: of everything random.
         pace: the deadline.
         progress: told of the starts.
     """
-    return _TimedSearch(ways, task, width, seed, pace, progress).run()
+    return _TimedSearch(ways, ridges, task, width, seed, pace, progress).run()
 
 
 class _TimedSearch:
@@ -149,6 +148,7 @@ class _TimedSearch:
     def __init__(
         self,
         ways: Sequence[Way],
+        ridges: Sequence[float],
         task: Task,
         width: int,
         seed: int,
@@ -156,8 +156,8 @@ class _TimedSearch:
         progress: Progress,
     ) -> None:
         self._ways, self._task, self._width, self._seed = ways, task, width, seed
-        self._pace, self._progress = pace, progress
-        self._way, self._choice = ways[0], HASTY
+        self._pace, self._progress, self._ridges = pace, progress, ridges
+        self._way, self._choice = ways[0], Choice(True, middle_ridge(ridges))
         self._best: Candidate | None = None
 
     def run(self) -> tuple[Candidate, bool]:
@@ -204,16 +204,19 @@ class _TimedSearch:
         pace, targets = self._pace, self._way.rows.targets
         folds = fold_numbers(targets, self._task, np.random.default_rng(self._seed))
         kinds = [(way, scaled) for way in self._ways for scaled in (True, False)]
-        a_trial = TRIAL_STEPS * pace.step
-        affordable = int(CHOOSING * pace.left / max(a_trial * len(kinds), 1e-9))
-        count = min(affordable, int(folds.max()) + 1)
+        affordable = int(CHOOSING * pace.left / max(pace.step * len(kinds), 1e-9))
+        steps = min(TRIAL_STEPS, affordable)
+        count = 0 if steps < FEWEST_TRIAL_STEPS else min(affordable // steps, int(folds.max()) + 1)
         if not count or len(targets) < 2 * (folds.max() + 1):
             return self._way, self._choice
-        options = [(way, Choice(scaled, ridge)) for way, scaled in kinds for ridge in RIDGES]
+        options = [(way, Choice(scaled, ridge)) for way, scaled in kinds for ridge in self._ridges]
         until = pace.clock() + 2 * CHOOSING * pace.left
         values = np.zeros(len(options))
         for fold in range(count):
-            told = [self._held_out(way, scaled, folds == fold, fold) for way, scaled in kinds]
+            told = [
+                self._held_out(way, scaled, folds == fold, (self._seed, fold + 1), steps)
+                for way, scaled in kinds
+            ]
             values += np.concatenate(told)
             self._progress(ProgressEvent("choosing on held-out rows", fold + 1, count))
             if pace.clock() > until:
@@ -221,14 +224,19 @@ class _TimedSearch:
         return options[int(values.argmin())]
 
     def _held_out(
-        self, way: Way, scaled: bool, held_out: NDArray[np.bool_], fold: int
+        self,
+        way: Way,
+        scaled: bool,
+        held_out: NDArray[np.bool_],
+        seed: tuple[int, int],
+        steps: int,
     ) -> FloatArray:
         """Losses of the held-out rows, (ridges,)."""
         part, rest = way.rows.part(~held_out), way.rows.part(held_out)
-        trial = Choice(scaled, TRIAL_RIDGE)
-        found = self._train(part, (self._seed, fold + 1), trial, SCHEDULES[0][0], TRIAL_STEPS)
+        trial = Choice(scaled, middle_ridge(self._ridges))
+        found = self._train(part, seed, trial, SCHEDULES[0][0], steps)
         values = []
-        for ridge in RIDGES:
+        for ridge in self._ridges:
             problem = part.problem(found.scales, ridge)
             readout = solve_readout(problem, problem.features(found.left, found.right))
             polished = Polished(found.left, found.right, readout)

@@ -56,6 +56,7 @@ def train(
     penalty: str = "count",
     outputs: Outputs = "separate",
     input_shifts: InputShifts = "none",
+    ridge: float | Literal["auto"] = "auto",
     checkpoint: Path | str | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
@@ -101,6 +102,9 @@ def train(
             the length ‖a_j‖₂ of each neuron's readouts, so that outputs share neurons.
         input_shifts: "learned" weighs each input by a power of two where rows that are held out in
             turn err less with it (certified mode), "none" leaves the inputs alike.
+        ridge: of the readout in the compact mode, as a share of the size of neuron outputs; "auto"
+            for the one of several with which held-out rows are predicted best, a small one such as
+            0.001 for the closest fit.
         checkpoint: folder in which finished steps are kept (certified mode, separate outputs): the
             same call goes on where a killed one ended, and gives the same model to the bit (without
             a time limit). Saving the result removes it. Never name a folder from somebody else.
@@ -134,6 +138,7 @@ def train(
         max_ops=max_ops,
         outputs=outputs,
         input_shifts=input_shifts,
+        ridge=ridge,
     )
     dataset = with_class_weight(dataset, class_weight)
     head, targets = encode(dataset)

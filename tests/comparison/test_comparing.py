@@ -149,6 +149,20 @@ class TestLosing:
         worse = dict(zip(HEADINGS, cells(rows[3], PLAN.seeds), strict=True))
         assert (worse["to ours"], worse["below ours"]) == ("+50.0 %", "0 of 2")
 
+    def test_training_losses_are_held_against_the_closest_fit_where_it_took_part(self):
+        plan = replace(PLAN, methods=("closest", *PLAN.methods))
+
+        def loss(method, neurons, seed):
+            return {"compact": 1.0, "closest": 0.4, "random-features": 0.5}.get(method)
+
+        rows = rows_of("made-up", plan, results_of(plan, loss, lambda *_: 0.5))
+        found = {row.method: row for row in rows if row.neurons == 2}
+        assert found["random-features"].loss_against_ours == pytest.approx(0.25)
+        assert found["random-features"].splits_below == 0
+        assert found["closest"].loss_against_ours is None
+        assert found["closest"].against_ours.mean == 0
+        assert next(iter(sentences(rows, plan.seeds))) == "Mean training loss below ours: none."
+
     def test_the_page_shows_every_row(self, tmp_path):
         results = results_of(PLAN, lambda *_: 1.0, lambda *_: 0.5)
         comparison = Comparison(PLAN, tuple(results), tuple(rows_of("made-up", PLAN, results)))

@@ -7,7 +7,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from qdeploy.checker import certify
 from qdeploy.data import dataset_from_arrays
 from qdeploy.data.quantizer import InputQuantizer
+from qdeploy.errors import QDeployError
 from qdeploy.onnx import load
+from qdeploy.training import finishing
 from qdeploy.training.losses import losses
 from qdeploy.training.problem import TrainingProblem
 from qdeploy.training.proof import exact_objective
@@ -90,6 +92,32 @@ def test_time_limit_leaves_a_valid_model(cancer):
     assert hurried.seconds < 5
     assert certify(hurried.model, cancer).holds
     assert any("cut short" in sentence for sentence in hurried.advice)
+
+
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_a_given_ridge_is_the_only_one(cancer, monkeypatch, limit):
+    chosen = []
+    in_integers = finishing._in_integers
+
+    def noted(problems, best, *rest):
+        chosen.append(best.choice.ridge)
+        return in_integers(problems, best, *rest)
+
+    monkeypatch.setattr(finishing, "_in_integers", noted)
+    losses_ = []
+    for ridge in (1e-3, 1.0):
+        result = train(cancer, neurons=2, ridge=ridge, time_limit=limit, scaling="feature", jobs=1)
+        assert result.model.provenance["options"]["ridge"] == ridge
+        losses_.append(result.within_size.loss)
+    assert chosen == [1e-3, 1.0]
+    assert losses_[0] < losses_[1]
+
+
+def test_the_certified_mode_has_no_ridge(cancer):
+    with pytest.raises(QDeployError, match="a ridge is for the compact mode"):
+        train(cancer, ridge=0.1)
+    with pytest.raises(QDeployError, match="ridge must be 'auto' or a number above 0"):
+        train(cancer, neurons=2, ridge=0.0)
 
 
 def test_interruption_leaves_the_best_so_far(cancer):

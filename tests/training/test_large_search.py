@@ -13,6 +13,8 @@ from qdeploy.training.losses import losses
 from qdeploy.training.search import Rows
 from qdeploy.training.shared import solve_readout
 
+RIDGE = 1e-3
+
 
 @pytest.fixture
 def rows(monkeypatch):
@@ -38,23 +40,23 @@ def objective(rows, candidate):
 
 def test_epochs_are_counted_and_help(rows, monkeypatch):
     told = []
-    found, complete = search_large(rows, 6, 0, told.append)
+    found, complete = search_large(rows, 6, RIDGE, 0, told.append)
     assert complete
     assert [event.completed for event in told] == list(range(1, 81))
     monkeypatch.setattr(large_search, "EPOCHS", 1)
-    brief, _ = search_large(rows, 6, 0, silent)
+    brief, _ = search_large(rows, 6, RIDGE, 0, silent)
     assert objective(rows, found) < 0.9 * objective(rows, brief)
 
 
 def test_the_same_seed_gives_the_same_neurons(rows):
-    one, two, other = (search_large(rows, 3, seed, silent)[0] for seed in (1, 1, 2))
+    one, two, other = (search_large(rows, 3, RIDGE, seed, silent)[0] for seed in (1, 1, 2))
     assert np.array_equal(one.found.left, two.found.left)
     assert np.array_equal(one.scales, two.scales)
     assert not np.array_equal(one.found.left, other.found.left)
 
 
 def test_no_time_at_all_still_gives_a_network(rows):
-    found, complete = search_large(rows, 3, 0, silent, time.monotonic() - 1)
+    found, complete = search_large(rows, 3, RIDGE, 0, silent, time.monotonic() - 1)
     assert not complete
     assert objective(rows, found) > 0
 
@@ -64,6 +66,6 @@ def test_an_interruption_keeps_the_signs_of_that_moment(rows):
         if event.completed == 20:
             raise KeyboardInterrupt
 
-    found, complete = search_large(rows, 6, 0, interrupt)
+    found, complete = search_large(rows, 6, RIDGE, 0, interrupt)
     assert not complete
     assert objective(rows, found) > 0

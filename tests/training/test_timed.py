@@ -45,7 +45,7 @@ def rows_of(seed=0, count=150, inputs=6, outputs=3, loss="squared"):
 def search(rows, clock, seconds, width=4):
     told = []
     best, complete = search_in_time(
-        [Way(rows, 1.0, 0)], "classify", width, 0, Pace(START + seconds, clock), told.append
+        [Way(rows, 1.0, 0)], RIDGES, "classify", width, 0, Pace(START + seconds, clock), told.append
     )
     return best, complete, told
 
@@ -104,7 +104,7 @@ def test_an_interruption_keeps_the_best_so_far():
 
     rows = rows_of()
     best, complete = search_in_time(
-        [Way(rows, 1.0, 0)], "classify", 4, 0, Pace(2 * START, Clock()), interrupt
+        [Way(rows, 1.0, 0)], RIDGES, "classify", 4, 0, Pace(2 * START, Clock()), interrupt
     )
     assert not complete
     problem = rows.problem(best.scales, best.choice.ridge)
@@ -120,9 +120,9 @@ def test_the_ridge_is_the_one_with_the_lowest_loss_on_held_out_rows(monkeypatch)
     values = {}
     held_out = timed._TimedSearch._held_out
 
-    def kept(self, way, scaled, mask, fold):
-        values[scaled, fold] = held_out(self, way, scaled, mask, fold)
-        return values[scaled, fold]
+    def kept(self, way, scaled, mask, seed, steps):
+        values[scaled, seed] = held_out(self, way, scaled, mask, seed, steps)
+        return values[scaled, seed]
 
     monkeypatch.setattr(timed._TimedSearch, "_held_out", kept)
     best, _, _ = search(rows, Clock(0.1), 500.0, width=12)
