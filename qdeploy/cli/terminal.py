@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -27,7 +27,8 @@ from qdeploy.progress import ProgressEvent, silent
 __all__ = ["Terminal", "flat", "own_warnings", "pairs", "say"]
 
 _PLAIN_WIDTH = 120
-_LINE_SECONDS = 10.0
+_LINE_SECONDS = 30.0
+"""Between two lines of progress in a log, and before the first."""
 
 _messages = Console(stderr=True, highlight=False)
 
@@ -114,14 +115,15 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[ProgressCallable]:
-        """A progress callable: a bar on a terminal, else a line for each stage."""
+        """A progress callable: a bar on a terminal, else a line now and then."""
         if self._quiet:
             yield silent
         elif _messages.is_terminal:
             with _Bar() as bar:
                 yield bar
         else:
-            yield _Lines()
+            with _Lines() as lines:
+                yield lines
 
 
 class _Bar:
@@ -174,21 +176,61 @@ class _Bar:
 
 
 class _Lines:
-    """A line for each new stage, and one every few seconds of a long one."""
+    """What a log gets: now and then the stage at hand, its figures, and the time gone and left.
+
+    The lines come from another thread, so that they also come while nothing is told.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stage: str | None = None
-        self._printed = 0.0
+        self._over = Event()
+        self._thread = Thread(target=self._tell, daemon=True)
+        self._began = self._stage_began = time.monotonic()
+        self._event: ProgressEvent | None = None
+
+    def __enter__(self) -> "_Lines":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     def __call__(self, event: ProgressEvent) -> None:
-        now = time.monotonic()
         with self._lock:
-            if event.stage == self._stage and now - self._printed < _LINE_SECONDS:
-                return
-            self._stage, self._printed = event.stage, now
-            parts = (event.stage, _share(event), _detail(event))
-            _messages.print(Text("  ".join(part for part in parts if part)), soft_wrap=True)
+            if self._event is None or event.stage != self._event.stage:
+                self._stage_began = time.monotonic()
+            self._event = event
+
+    def _tell(self) -> None:
+        while not self._over.wait(_LINE_SECONDS):
+            now = time.monotonic()
+            with self._lock:
+                event, gone, of_stage = self._event, now - self._began, now - self._stage_began
+            if event is not None:
+                _messages.print(Text(_line(event, gone, of_stage)), soft_wrap=True)
+
+
+def _line(event: ProgressEvent, gone: float, of_stage: float) -> str:
+    """A line of a log.
+
+    Args:
+        event: the latest one.
+        gone: seconds since the command began.
+        of_stage: seconds since the stage began, from which the time left is extrapolated.
+    """
+    left = ""
+    if event.total and 0 < event.completed < event.total:
+        seconds = of_stage * (event.total - event.completed) / event.completed
+        left = f"about {_clock(seconds)} left"
+    parts = (_clock(gone), event.stage, _share(event), left, _detail(event))
+    return "  ".join(part for part in parts if part)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _share(event: ProgressEvent) -> str:

@@ -1,6 +1,8 @@
 """Progress as a terminal and as a log see it."""
 
 import io
+import re
+import time
 
 import pytest
 from rich.console import Console
@@ -36,14 +38,44 @@ def shown(monkeypatch):
     return run
 
 
-def test_a_log_gets_a_line_a_stage(shown):
-    lines = shown(is_terminal=False).splitlines()
-    assert lines == [
-        "solving the relaxation of the first output",
-        "column generation  25 %  gap 25.00 %, neurons 12",
-        "enumeration  50 %",
-        "qdeploy: warning: in between",
-    ]
+def test_a_short_run_leaves_nothing_in_a_log(shown):
+    assert shown(is_terminal=False) == "qdeploy: warning: in between\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "gone", "of_stage", "line"),
+    [
+        (EVENTS[0], 31.2, 31.2, "0:31  solving the relaxation of the first output"),
+        (
+            EVENTS[1],
+            90,
+            60,
+            "1:30  column generation  25 %  about 3:00 left  gap 25.00 %, neurons 12",
+        ),
+        (EVENTS[3], 3725, 1800, "1:02:05  enumeration  50 %  about 30:00 left"),
+        (ProgressEvent("proof", 4, 4), 40, 9, "0:40  proof  100 %"),
+    ],
+)
+def test_a_line_of_a_log_has_time_stage_share_and_figures(event, gone, of_stage, line):
+    assert terminal._line(event, gone, of_stage) == line
+
+
+def test_a_log_gets_the_latest_event_now_and_then(monkeypatch):
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, highlight=False)
+    monkeypatch.setattr(terminal, "_messages", console)
+    monkeypatch.setattr(terminal, "_LINE_SECONDS", 0.01)
+    with Terminal(json_output=False, quiet=False).progress() as progress:
+        for event in EVENTS[:3]:
+            progress(event)
+        for _ in range(1000):
+            if stream.getvalue().count("\n") > 1:
+                break
+            time.sleep(0.02)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) > 1
+    line = r"\d:\d\d  column generation  50 %  about \d:\d\d left  gap 1.01 %, neurons 14"
+    assert re.fullmatch(line, lines[-1])
 
 
 def test_a_terminal_gets_a_bar_that_leaves_no_trace(shown):
