@@ -19,6 +19,7 @@ from qdeploy.ranges import (
     NEURONS,
     OPERATIONS,
     READOUT_BITS,
+    RIDGE,
     TIME_LIMIT,
     auto_or,
 )
@@ -62,6 +63,7 @@ class Options:
     checkpoint: Path | None = None
     activation: str = "bilinear"
     input_shifts: InputShifts = "none"
+    ridge: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         if self.task not in losses[self.loss].tasks:
@@ -79,6 +81,7 @@ class Options:
             ("gap", GAP),
             ("time_limit", TIME_LIMIT),
             ("readout_bits", partial(auto_or, READOUT_BITS)),
+            ("ridge", partial(auto_or, RIDGE)),
             ("activation", read_activation),
         ]
         for name, check in checks:
@@ -125,6 +128,12 @@ class Options:
             raise QDeployError(
                 "fewer inputs are chosen in the compact mode; give it a budget (--neurons, "
                 "--max-bytes or --max-ops)"
+            )
+
+        if self.chosen_mode == "certified" and self.ridge != "auto":
+            raise QDeployError(
+                "a ridge is for the compact mode, which needs a budget (--neurons, --max-bytes or "
+                "--max-ops); the certified mode prices the readout by beta"
             )
 
         if self.input_shifts not in ("none", "learned"):
@@ -212,6 +221,7 @@ class Options:
             **({} if self.activation == "bilinear" else {"activation": self.activation}),
             **({} if self.outputs == "separate" else {"outputs": self.outputs}),
             **({} if self.input_shifts == "none" else {"input_shifts": self.input_shifts}),
+            **({} if self.ridge == "auto" else {"ridge": self.ridge}),
             **({} if self.max_bytes is None else {"max_bytes": self.max_bytes}),
             **({} if self.max_ops is None else {"max_ops": self.max_ops}),
         }
