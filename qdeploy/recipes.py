@@ -28,6 +28,7 @@ from qdeploy.ranges import (
     NEURONS,
     OPERATIONS,
     READOUT_BITS,
+    RIDGE,
     SEED,
     TEST_SIZE,
     TIME_LIMIT,
@@ -81,6 +82,9 @@ class Recipe(BaseModel):
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     outputs: Literal["separate", "shared"] | None = None
     input_shifts: Literal["none", "learned"] | None = None
+    ridge: Annotated[float | Literal["auto"], BeforeValidator(partial(auto_or, RIDGE))] | None = (
+        None
+    )
 
     def read(self) -> tuple[Dataset, Dataset | None]:
         """Training rows, and the rows held out for the test, if any.
@@ -172,6 +176,7 @@ def train_recipe(
             penalty=recipe.penalty,
             outputs=recipe.outputs or "separate",
             input_shifts=recipe.input_shifts or "none",
+            ridge=recipe.ridge or "auto",
             name=name,
             checkpoint=checkpoint,
             progress=progress,

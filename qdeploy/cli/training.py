@@ -38,6 +38,7 @@ from qdeploy.ranges import (
     INPUTS,
     NEURONS,
     READOUT_BITS,
+    RIDGE,
     TEST_SIZE,
     TIME_LIMIT,
     auto_or,
@@ -103,6 +104,15 @@ def train(
     ] = None,
     max_bytes: MaxBytes = None,
     max_ops: MaxOps = None,
+    ridge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|NUMBER",
+            parser=checked(partial(auto_or, RIDGE)),
+            help="Ridge of the readout, a share of the size of neuron outputs (compact mode): "
+            "0.001 for the closest fit; auto, if not given, for what predicts held-out rows best.",
+        ),
+    ] = None,
     gap: Annotated[
         float | None,
         typer.Option(
@@ -227,6 +237,7 @@ def train(
             "inputs": inputs,
             "max_bytes": max_bytes,
             "max_ops": max_ops,
+            "ridge": ridge,
             "gap": gap,
             "time_limit": time_limit,
             "scaling": scaling,

@@ -9,6 +9,7 @@ from qdeploy.data import dataset_from_arrays
 from qdeploy.data.quantizer import InputQuantizer
 from qdeploy.errors import QDeployError
 from qdeploy.onnx import load
+from qdeploy.recipes import Recipe, train_recipe
 from qdeploy.training import finishing
 from qdeploy.training.losses import losses
 from qdeploy.training.problem import TrainingProblem
@@ -118,6 +119,15 @@ def test_the_certified_mode_has_no_ridge(cancer):
         train(cancer, ridge=0.1)
     with pytest.raises(QDeployError, match="ridge must be 'auto' or a number above 0"):
         train(cancer, neurons=2, ridge=0.0)
+
+
+def test_a_recipe_remembers_its_ridge():
+    given = {"data": "sklearn:iris", "neurons": 2, "time_limit": 0.3}
+    trained = train_recipe(Recipe.model_validate({**given, "ridge": "0.5"}), name="iris")
+    assert trained.model.provenance["options"]["ridge"] == 0.5
+    assert trained.model.provenance["recipe"]["ridge"] == 0.5
+    plain = train_recipe(Recipe.model_validate(given), name="iris")
+    assert "ridge" not in plain.model.provenance["recipe"]
 
 
 def test_interruption_leaves_the_best_so_far(cancer):
