@@ -34,6 +34,8 @@ READOUT = 0.06
 """Share of the time before the proofs that the readout in integers may take."""
 MARGIN = 1.3
 """By how much the proofs may take longer than the one that was measured."""
+ENDING = 0.02
+"""Share of a time limit that better proofs leave free: they look at the clock now and then only."""
 LEAST = 0.3
 """Share of a time limit that is searched at least, whatever the proofs take."""
 VALUES = 2
@@ -97,11 +99,14 @@ def plan_time(
         proven = time.monotonic()
         loss.exact_value(np.arange(len(column)), Fraction(0.1), column)
         valued = time.monotonic()
-    norms = MARGIN * targets.shape[1] * (proven - start)
-    values = MARGIN * targets.shape[1] * VALUES * (valued - proven)
-    before = max(limit - norms - values, LEAST * limit)
+    outputs = targets.shape[1]
+    norm = MARGIN * (proven - start)
+    values = MARGIN * outputs * VALUES * (valued - proven)
+    before = max(limit - outputs * norm - values, LEAST * limit)
     search = min(SEARCHING * limit, (1 - READOUT) * before)
-    return Schedule(began + search, began + before, began + max(limit - values, before))
+    # The last of the better proofs may fall back on a quick one.
+    better = (1 - ENDING) * limit - values - norm
+    return Schedule(began + search, began + before, began + max(better, before))
 
 
 def finish(
