@@ -117,8 +117,8 @@ class _Pairs:
         self._steps[place], self._changes[place] = step, change
         count = len(self._order)
         steps, changes = self._steps[:count], self._changes[:count]
+        # Of SᵀY only the upper triangle counts, in the order of the pairs: the new one is last.
         self._mixed[:count, place] = steps @ change
-        self._mixed[place, :count] = changes @ step
         self._squares[:count, place] = self._squares[place, :count] = changes @ change
         self._scale = product / square
 
