@@ -27,6 +27,9 @@ __all__ = [
 LARGEST_LINEAR = 2**15 - 1
 """Largest |B|: beyond, no int8 input makes the square of a neuron felt."""
 
+SMALLEST, LARGEST = 1e-6, 1e6
+"""Range of the leading coefficient; a factor of all three is one of beta."""
+
 Coefficients = tuple[float, float, float]
 """a, b and c."""
 
@@ -67,8 +70,10 @@ def read_activation(text: str) -> Coefficients | None:
     """Coefficients of "square" (1,0,0) or "A,B,C"; None for "bilinear".
 
     Raises:
-        ValueError: it is none of these, or A and B are both zero.
+        ValueError: it is none of these, or A and B are both zero, or beyond all use.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"must be a text: bilinear, square or A,B,C, not {text!r}")
     if text == "bilinear":
         return None
     parts = ["1", "0", "0"] if text == "square" else text.split(",")
@@ -80,6 +85,11 @@ def read_activation(text: str) -> Coefficients | None:
         raise ValueError(f"must have finite coefficients, not {text}")
     if not square and not linear:
         raise ValueError(f"must not be constant: A or B other than zero, not {text}")
+    if not SMALLEST <= abs(square or linear) <= LARGEST:
+        raise ValueError(
+            f"must have an A (or a B where A is 0) from {SMALLEST:g} to {LARGEST:g}, not {text}; a "
+            "factor of the coefficients is the same as one of beta"
+        )
     return square, linear, constant
 
 

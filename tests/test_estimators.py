@@ -109,6 +109,54 @@ def test_unusable_options_and_data_are_value_errors(cancer):
         QuantizedClassifier().fit(cancer[0] * 1e300, cancer[1])
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"weights": ["ternary", "2-bit"], "penalty": ["size"]},
+        {"activation": ["square", "0.09,0.5,0.47"]},
+        {"readout_bits": [np.int64(6), "auto"], "input_shifts": ["learned"]},
+        {"neurons": np.arange(1, 3), "time_limit": [np.float32(0.5)], "beta": [1.0]},
+        {"max_bytes": [40.0], "max_ops": [np.int32(30)], "time_limit": [0.5]},
+        {"mode": ["certified"], "neurons": [2], "random_state": [np.int64(3)]},
+    ],
+    ids=["weights", "activation", "readout", "neurons", "budgets", "mode"],
+)
+def test_grid_search_over_every_option(cancer, grid, tmp_path):
+    """Values as numpy makes them, and what is found can be written."""
+    features, target = cancer
+    search = GridSearchCV(QuantizedClassifier(beta=5.0), grid, cv=2, error_score="raise")
+    best = search.fit(features[:120], target[:120]).best_estimator_
+    again = QuantizedClassifier.load(best.save(tmp_path / "model.onnx"))
+    np.testing.assert_array_equal(again.predict(features), best.predict(features))
+
+
+def test_outputs_by_grid_search():
+    search = GridSearchCV(
+        QuantizedClassifier(beta=5.0), {"outputs": ["separate", "shared"]}, cv=2,
+        error_score="raise",
+    )  # fmt: skip
+    assert search.fit(*load_iris(return_X_y=True)).best_score_ > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scaling": "pixel"}, "scaling must be 'auto', 'feature' or 'tensor', not 'pixel'"),
+        ({"weights": "1-bit"}, "unknown weights '1-bit'"),
+        ({"penalty": "width"}, "penalty must be 'count' or 'size'"),
+        ({"activation": (1, 0, 0)}, "activation must be a text"),
+        ({"activation": "1e-9,0,0"}, "from 1e-06 to 1e.06, not 1e-9,0,0"),
+        ({"neurons": 2.5}, "neurons must be a whole number"),
+        ({"neurons": 2, "weights": "ternary"}, "the certified mode"),
+        ({"random_state": -1}, "seed must be a whole number"),
+        ({"max_bytes": 3}, "no network fits 3 bytes"),
+    ],
+)
+def test_every_unusable_option_is_a_value_error(cancer, options, message):
+    with pytest.raises(ValueError, match=message):
+        QuantizedClassifier(**options).fit(*cancer)
+
+
 def test_the_example_of_the_documentation_runs():
     page = Path(__file__).parents[1] / "docs" / "training.md"
     assert doctest.testfile(str(page), module_relative=False).failed == 0

@@ -6,10 +6,11 @@ from qdeploy.certificate import Certificate
 from qdeploy.training.output import TrainedOutput, exact_bound
 from qdeploy.training.selection import Selection
 
-__all__ = ["advice_for", "compact_advice"]
+__all__ = ["CLOSED", "ZERO_IS_OPTIMAL", "advice_for", "compact_advice"]
 
 CLOSED = 0.005
 """A gap below this is called closed."""
+ZERO_IS_OPTIMAL = "the zero network is optimal at this beta; a smaller beta lets the network learn"
 
 
 def advice_for(
@@ -66,10 +67,8 @@ def advice_for(
             "cross-validation chose the smallest beta of its path; a smaller one, given by hand, "
             "may predict better, with a looser proof"
         )
-    if not any(len(output.neurons.left) for output in outputs):
-        sentences.append(
-            "the zero network is optimal at this beta; a smaller beta lets the network learn"
-        )
+    if certificate.gap <= CLOSED and not any(len(output.neurons.left) for output in outputs):
+        sentences.append(ZERO_IS_OPTIMAL)
     elif certificate.gap <= CLOSED:
         sentences.append(
             "nothing in training: the proof leaves no room; other inputs, another beta or another "

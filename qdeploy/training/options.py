@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from qdeploy.activation import integer_activation, read_activation
+from qdeploy.activation import activation_text, integer_activation, read_activation
 from qdeploy.data.dataset import Task
 from qdeploy.data.quantizer import INPUT_STEP, Scaling
 from qdeploy.data.weighting import ClassWeight
@@ -20,6 +20,7 @@ from qdeploy.ranges import (
     OPERATIONS,
     READOUT_BITS,
     RIDGE,
+    SEED,
     TIME_LIMIT,
     auto_or,
 )
@@ -72,7 +73,7 @@ class Options:
             raise QDeployError(
                 f"loss {self.loss!r} does not suit the task {self.task!r}; choose one of {fitting}"
             )
-        checks: list[tuple[str, Callable[[Any], Any]]] = [
+        conversions: list[tuple[str, Callable[[Any], Any]]] = [
             ("beta", partial(auto_or, BETA)),
             ("neurons", NEURONS),
             ("inputs", INPUTS),
@@ -82,14 +83,16 @@ class Options:
             ("time_limit", TIME_LIMIT),
             ("readout_bits", partial(auto_or, READOUT_BITS)),
             ("ridge", partial(auto_or, RIDGE)),
-            ("activation", read_activation),
+            ("seed", SEED),
+            ("activation", activation_text),
         ]
-        for name, check in checks:
+        for name, convert in conversions:
             value = getattr(self, name)
             if value is None:
                 continue
             try:
-                check(value)
+                # Numbers of numpy become Python's, which files can hold.
+                object.__setattr__(self, name, convert(value))
             except ValueError as error:
                 raise QDeployError(f"{name} {error}") from None
         if self.chosen_mode == "compact" and not self.family.is_binary:
@@ -136,6 +139,10 @@ class Options:
                 "--max-ops); the certified mode prices the readout by beta"
             )
 
+        if self.scaling not in ("auto", "feature", "tensor"):
+            raise QDeployError(
+                f"scaling must be 'auto', 'feature' or 'tensor', not {self.scaling!r}"
+            )
         if self.input_shifts not in ("none", "learned"):
             raise QDeployError(
                 f"input_shifts must be 'none' or 'learned', not {self.input_shifts!r}"

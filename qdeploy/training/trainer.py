@@ -27,6 +27,9 @@ from qdeploy.training.within_size import within_size
 
 __all__ = ["TrainingResult", "encode", "train"]
 
+TINIEST = 1e-150
+"""Of smaller deviations the squares lose digits."""
+
 
 def train(
     X: Dataset | NDArray[Any],
@@ -193,7 +196,7 @@ def encode(dataset: Dataset) -> tuple[Head, FloatArray]:
     numbers are standardised column by column.
 
     Raises:
-        QDeployError: a target column of numbers is constant or not finite.
+        QDeployError: a target column of numbers is constant, or its squares are not finite.
     """
     if dataset.task == "classify":
         labels, index = np.unique(dataset.target, return_inverse=True)
@@ -206,10 +209,17 @@ def encode(dataset: Dataset) -> tuple[Head, FloatArray]:
         signs = np.where(index.reshape(-1, 1) == positions, 1.0, -1.0)
         return Classes(tuple(labels.tolist())), signs
     values = dataset.target.astype(np.float64).reshape(len(dataset.target), -1)
-    mean = np.average(values, axis=0, weights=dataset.weights)
-    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=dataset.weights))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        mean = np.average(values, axis=0, weights=dataset.weights)
+        deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=dataset.weights))
     for column, size in enumerate(deviation):
-        if not np.isfinite(size) or size <= 1e-12 * abs(mean[column]):
+        varies = (values[:, column] != values[0, column]).any()
+        if varies and not TINIEST < size < np.inf:
+            raise QDeployError(
+                f"target {dataset.target_names[column]!r} is too large or too small to be squared; "
+                "give it in another unit"
+            )
+        if size <= 1e-12 * abs(mean[column]):
             raise QDeployError(
                 f"target {dataset.target_names[column]!r} does not vary; there is nothing to learn"
             )

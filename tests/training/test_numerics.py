@@ -18,6 +18,19 @@ from qdeploy.training.problem import TrainingProblem, lift
 from qdeploy.training.relaxations import relaxations
 from qdeploy.training.trainer import train
 
+FAMILIES = {
+    "ternary": {"weights": "ternary", "penalty": "size"},
+    "2 bits": {"weights": "2-bit"},
+    "4 bits": {"weights": "4-bit", "penalty": "size"},
+    "square": {"activation": "square"},
+    "one sum": {"activation": "0.09,0.5,0.47"},
+    "linear": {"activation": "0,1,0"},
+    "shared": {"outputs": "shared"},
+    "shifts": {"input_shifts": "learned"},
+    "readout": {"readout_bits": "auto"},
+    "compact": {"neurons": 2, "time_limit": 0.3},
+}
+every_family = pytest.mark.parametrize("options", FAMILIES.values(), ids=FAMILIES)
 every_loss = pytest.mark.parametrize("loss", losses.names())
 
 
@@ -71,6 +84,96 @@ def test_awkward_data_are_certified(name, loss):
     assert result.certificate.gap < (0.03 if loss == "hinge" else 0.02)
     check = certify(result.model, dataset_from_arrays(x, y))
     assert check.holds, check.reason
+
+
+def classes(name):
+    """The data with a third class, for outputs that share their neurons."""
+    x, y = awkward(name)
+    y[: len(y) // 3] *= 2
+    return x, y
+
+
+@every_family
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("duplicated columns", "squared-hinge"),
+        ("constant columns", "squared"),
+        ("scales from 1e-30 to 1e30", "logistic"),
+        ("four rows", "squared"),
+        ("fewer rows than columns", "logistic"),
+        ("separable", "hinge"),
+        ("contradictory", "squared-hinge"),
+        ("outliers", "squared"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::qdeploy.data.DataWarning")
+def test_awkward_data_are_certified_in_every_family(options, name, loss):
+    if "outputs" in options:
+        if loss != "squared":
+            pytest.skip("one smooth loss, on a few kinds of data: shared outputs take longer")
+        x, y = classes(name)
+    else:
+        x, y = awkward(name)
+    result = train(x, y, task="classify", loss=loss, beta=0.5, jobs=1, **options)
+    check = certify(result.model, dataset_from_arrays(x, y))
+    assert check.holds, check.reason
+    assert 0 <= check.gap <= 1
+
+
+@every_family
+def test_zero_networks_are_said_and_proven_in_every_family(options):
+    if "neurons" in options:
+        pytest.skip("the penalty of the compact mode prices the proof, not the network")
+    x, y = classes("plain") if "outputs" in options else awkward("plain")
+    result = train(x, y, beta=1e4, jobs=1, **options)
+    assert not result.network.layers[1].weights.any()
+    assert result.certificate.gap < 1e-4
+    assert any("zero network is optimal" in sentence for sentence in result.advice)
+    assert certify(result.model, dataset_from_arrays(x, y)).holds
+
+
+@pytest.mark.parametrize(("loss", "beta"), [("logistic", 1e-30), ("hinge", 1e300)])
+def test_penalties_beyond_all_use_are_certified(loss, beta):
+    """Of separable data losses vanish, and what claims are rounded by is more than they are."""
+    x, y = awkward("separable")
+    result = train(x[:20], y[:20], loss=loss, beta=beta, jobs=1, activation="square")
+    check = certify(result.model, dataset_from_arrays(x[:20], y[:20]))
+    assert check.holds, check.reason
+
+
+def test_what_is_too_few_or_one_class_is_refused():
+    x, y = awkward("plain")
+    for rows in (1, 2, 3):
+        with pytest.raises(QDeployError, match="too few; at least 4"):
+            train(x[:rows], y[:rows])
+    with pytest.raises(QDeployError, match="at least two classes"):
+        train(x, np.zeros(60, dtype=int), task="classify")
+    with pytest.raises(QDeployError, match="nothing to learn"):
+        train(x, np.full(60, 3.5), task="regress")
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30, 1e200, 1e-200])
+def test_numbers_of_any_size_are_learned_or_refused(factor):
+    x, _ = awkward("plain")
+    y = factor * x[:, 0] * x[:, 1]
+    if not 1e-150 < factor < 1e150:
+        with pytest.raises(QDeployError, match=r"another unit|single precision"):
+            train(x, y)
+        return
+    result = train(x, y, beta=0.1, jobs=1)
+    assert result.train_score > 0.9
+    assert certify(result.model, dataset_from_arrays(x, y)).holds
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_with_its_place(value):
+    x, y = awkward("plain")
+    x[2, 1] = value
+    with pytest.raises(QDeployError, match=r"row 3"):
+        train(x, y, beta=1.0)
+    with pytest.raises(QDeployError, match=r"row 5"):
+        train(awkward("plain")[0], np.where(np.arange(60) == 4, value, 1.0 * y), task="regress")
 
 
 def test_constant_columns_are_said():

@@ -14,6 +14,7 @@ from qdeploy.certificate import Certificate
 from qdeploy.data import InputQuantizer
 from qdeploy.network import QuantizedNetwork
 from qdeploy.progress import Progress, ProgressEvent
+from qdeploy.training.advice import CLOSED, ZERO_IS_OPTIMAL
 from qdeploy.training.assembly import build_network, drop_silent, merge
 from qdeploy.training.group.columns import GroupColumns
 from qdeploy.training.group.problem import (
@@ -164,6 +165,8 @@ def _train(
         )
     if interrupted or not complete:
         advice.append("training stopped before it ran out of helpful neurons; give it more time")
+    if certificate.gap <= CLOSED and not shared.weights.any():
+        advice.append(ZERO_IS_OPTIMAL)
     advice.append(
         "the bound of shared outputs is that of a semidefinite relaxation, loose by ten per cent "
         "and more however good the network is; --outputs separate has tighter ones"

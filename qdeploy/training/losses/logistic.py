@@ -20,8 +20,9 @@ from qdeploy.training.residual_rounding import round_signed
 CALCULATOR = Context(prec=45, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
 PLACES = 36
 """Terms are kept to so many decimal places."""
-WIDENED = 10
-"""Units of the last place by which a term is widened; rounding on the way is below one."""
+WIDENED = 10**7
+"""Units of the last place by which a term is widened: 10⁻²⁹, where rounding on the way is below one
+unit. A checker that keeps fewer places then confirms the losses of data that are fitted fully."""
 BEYOND = 90
 """exp(-90) is below one unit."""
 SLACK = Fraction(1, 2**48)
