@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qdeploy.data import InputQuantizer
-from qdeploy.training import timed
+from qdeploy.training import joint_training, timed
 from qdeploy.training.joint_training import train_jointly
 from qdeploy.training.losses import losses
 from qdeploy.training.search import RIDGES, Rows
@@ -200,3 +200,24 @@ def test_batches_see_every_row_and_learn():
         readout = solve_readout(problem, problem.features(found.left, found.right))
         objectives.append(readout.objective)
     assert objectives[1] < 0.7 * objectives[0]
+
+
+@pytest.mark.parametrize(("loss", "share"), [("squared-hinge", 0.98), ("logistic", 0.85)])
+def test_on_batches_a_loss_goes_on_from_the_readout_before(monkeypatch, loss, share):
+    """Started from the targets at every step, a readout is not solved within its few steps."""
+
+    def objective():
+        total = 0.0
+        for seed in range(3):
+            rows = rows_of(seed, count=2000, loss=loss)
+            found = train_jointly(
+                rows.steps(), rows.targets, rows.loss.smoothed(), 8, np.random.default_rng(0),
+                rate=0.1, steps=150, ridge=1e-3, batch=256,
+            )  # fmt: skip
+            problem = rows.problem(found.scales, 1e-3)
+            total += solve_readout(problem, problem.features(found.left, found.right)).objective
+        return total
+
+    followed = objective()
+    monkeypatch.setattr(joint_training, "_response", lambda *_: None)
+    assert followed < share * objective()
