@@ -206,3 +206,18 @@ def test_estimators_take_the_budgets(cancer):
     model = QuantizedClassifier(max_bytes=30, scaling="feature", time_limit=1)
     fitted = model.fit(cancer.features, cancer.target)
     assert cost(fitted.model_.network).bytes <= 30
+
+
+def test_a_readout_that_is_chosen_too_wide_is_solved_again_within_the_budget(monkeypatch):
+    """Eight bits are counted with where training is to choose; sixteen need more bytes."""
+    from qdeploy.training import readout
+
+    monkeypatch.setattr(readout, "ENOUGH", -1.0)
+    features, labels = load_iris(return_X_y=True)
+    free = train(features, labels, neurons=4, readout_bits="auto", beta=1.0, time_limit=1.0)
+    assert [width.bits for width in free.readout_widths if width.chosen] == [16]
+    most = cost(free.network).bytes - 1
+    result = train(
+        features, labels, max_bytes=most, readout_bits="auto", beta=1.0, time_limit=2.0, jobs=1
+    )
+    assert cost(result.network).bytes <= most

@@ -253,6 +253,24 @@ def test_an_interruption_at_any_stage_leaves_a_certified_model_or_nothing():
     assert kept >= whole.calls / 2
 
 
+@every_family
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 1.0])
+def test_an_interruption_leaves_a_certified_model_or_nothing_in_every_family(options, part):
+    x, y = awkward("plain")
+    if "outputs" in options:
+        y += 2 * (x[:, 2] > 0.8)
+    dataset = dataset_from_arrays(x, y, task="classify")
+    whole = Interruption(0)
+    train(dataset, beta=0.5, jobs=1, progress=whole, **options)
+    try:
+        at = Interruption(max(round(part * whole.calls), 1))
+        result = train(dataset, beta=0.5, jobs=1, progress=at, **options)
+    except KeyboardInterrupt:
+        return
+    check = certify(result.model, dataset)
+    assert check.holds, check.reason
+
+
 def test_an_interruption_ends_all_outputs(monkeypatch):
     x, y = awkward("plain")
     labels = y + 2 * (x[:, 2] > 0)
