@@ -23,6 +23,7 @@ from qdeploy.data import Dataset, InputQuantizer, dataset_from_arrays, read_data
 from qdeploy.data.quantizer import Scaling
 from qdeploy.files import write_text
 from qdeploy.training.assembly import build_network, drop_silent, gather, merge
+from qdeploy.training.bounds import Request
 from qdeploy.training.bounds.branch_and_bound import branch_and_bound
 from qdeploy.training.columns import ColumnGeneration
 from qdeploy.training.losses import losses
@@ -197,9 +198,8 @@ def _norm(
 ) -> tuple[float, float, int]:
     """By how much the proven and the attained norm exceed λ, and the leaves of the proof."""
     integers = problem.loss.round_residual(residual, problem.targets)
-    proof = branch_and_bound(
-        problem.integer_matrix(integers), time_limit=deadline - time.monotonic(), jobs=cores
-    )
+    request = Request(time_limit=deadline - time.monotonic())
+    proof = branch_and_bound(problem.integer_matrix(integers), request, cores)
     unit = float(np.abs(residual).sum() / np.abs(integers).sum()) * problem.norm_unit
     leaves = 0 if proof.tree is None else len(proof.tree.fixed)
     shares = [

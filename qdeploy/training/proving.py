@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from qdeploy.progress import Progress
-from qdeploy.training.bounds import SignMatrix, TimeLimitReached, exact_bound
+from qdeploy.training.bounds import Request, SignMatrix, TimeLimitReached, exact_bound
 from qdeploy.training.bounds.branch_and_bound import branch_and_bound
 from qdeploy.training.checkpoint import Slot
 from qdeploy.training.columns import VIOLATION
@@ -179,10 +179,12 @@ class Prover:
         seconds = deadline - time.monotonic()
         proof = branch_and_bound(
             problem.integer_matrix(integers),
-            progress=self._progress,
-            time_limit=None if math.isinf(seconds) else seconds,
-            enough=norm_for(problem, integers, wanted),
-            jobs=self._cores,
-            slot=self._slot.within(f"branches-{step}"),
+            Request(
+                self._progress,
+                None if math.isinf(seconds) else seconds,
+                enough=norm_for(problem, integers, wanted),
+            ),
+            self._cores,
+            self._slot.within(f"branches-{step}"),
         )
         self._keep(dual_point(problem, integers, proof))

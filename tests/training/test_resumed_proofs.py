@@ -7,7 +7,7 @@ import pytest
 
 from qdeploy.checker.cutting_planes import covers_everything, leaf_bound, read_tree
 from qdeploy.training import tightened
-from qdeploy.training.bounds import cutting_planes, norm_bounds
+from qdeploy.training.bounds import Request, cutting_planes, norm_bounds
 from qdeploy.training.bounds.branch_and_bound import branch_and_bound
 from qdeploy.training.checkpoint import Slot
 from qdeploy.training.columns import ColumnGeneration
@@ -126,7 +126,7 @@ def test_branch_and_bound_goes_on_to_the_same_bits(tmp_path, monkeypatch, jobs, 
     monkeypatch.setattr("qdeploy.training.bounds.branch_and_bound.ROUNDS", 1)
     matrix = matrix_of(24, 12)
     norm = norm_bounds["enumeration"].prove(matrix).norm_bound
-    whole = branch_and_bound(matrix, jobs=jobs)
+    whole = branch_and_bound(matrix, Request(), jobs=jobs)
     assert norm <= whole.norm_bound <= 1.001 * norm + 10 * len(matrix)
     assert proven_again(whole, matrix) == whole.norm_bound
     save, saved = Slot.save, []
@@ -140,5 +140,5 @@ def test_branch_and_bound_goes_on_to_the_same_bits(tmp_path, monkeypatch, jobs, 
     monkeypatch.setattr(Slot, "save", fatal)
     slot = Slot(tmp_path / "branches.pickle")
     with pytest.raises(KilledError):
-        branch_and_bound(matrix, jobs=jobs, slot=slot)
-    assert same(whole, branch_and_bound(matrix, jobs=jobs, slot=slot))
+        branch_and_bound(matrix, Request(), jobs=jobs, slot=slot)
+    assert same(whole, branch_and_bound(matrix, Request(), jobs=jobs, slot=slot))

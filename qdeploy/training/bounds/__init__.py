@@ -4,8 +4,8 @@ One module a bound. A bound that comes out of here holds in exact arithmetic, wh
 happened on the way: it is what makes a residual a certificate.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,14 @@ __all__ = [
     "IntegerMatrix",
     "NormBound",
     "NormProof",
+    "Request",
     "SignMatrix",
     "SignPair",
     "TimeLimitReached",
     "best_pair",
     "checked_matrix",
     "exact_bound",
+    "norm_bound",
     "norm_bounds",
 ]
 
@@ -97,11 +99,45 @@ class NormProof:
     tree: CutProof | None = None
 
 
-class NormBound(Protocol):
-    """One way to prove a norm bound."""
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked of a bound, besides the matrix.
+
+    Attributes:
+        progress: told of the work done.
+        time_limit: seconds, or None.
+        start: known good u, int8 (k, d); they can only improve `attained` and `candidates`.
+        enough: a bound this small need not be made smaller, where that would take time.
+    """
+
+    progress: Progress = silent
+    time_limit: float | None = None
+    start: SignMatrix | None = None
+    enough: int = 0
+
+    def known(self, found: SignMatrix) -> SignMatrix:
+        """Sign vectors that were found, and those known before."""
+        return (
+            found if self.start is None or not self.start.size else np.vstack([found, self.start])
+        )
+
+
+Proof = Callable[[IntegerMatrix, Request], NormProof]
+
+
+@dataclass(frozen=True, eq=False)
+class NormBound:
+    """One way to prove a norm bound.
+
+    Attributes:
+        name: of it.
+        capability: what it can do.
+        proof: takes a checked matrix and the request.
+    """
 
     name: str
     capability: BoundCapability
+    proof: Proof
 
     def prove(
         self,
@@ -125,9 +161,22 @@ class NormBound(Protocol):
             QDeployError: G is not such a matrix, or too large for this bound.
             TimeLimitReached: nothing was proven in time.
         """
+        return self.proof(
+            checked_matrix(matrix, self), Request(progress, time_limit, start, enough)
+        )
 
 
 norm_bounds: Registry[NormBound] = Registry("norm bound", "qdeploy.training.bounds")
+
+
+def norm_bound(name: str, capability: BoundCapability) -> Callable[[Proof], Proof]:
+    """Decorator that registers a function of a checked matrix and a request as a norm bound."""
+
+    def enter(proof: Proof) -> Proof:
+        norm_bounds.register(name)(NormBound(name, capability, proof))
+        return proof
+
+    return enter
 
 
 def exact_bound(dimension: int) -> str | None:

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 import joblib
 import numpy as np
 
-from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.progress import ProgressEvent
 from qdeploy.training.bounds import (
     BoundCapability,
     IntegerMatrix,
-    NormBound,
     NormProof,
+    Request,
     SignMatrix,
-    checked_matrix,
-    norm_bounds,
+    norm_bound,
 )
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation, FixedMatrix
 from qdeploy.training.bounds.cutting_planes import (
@@ -36,7 +35,7 @@ from qdeploy.training.bounds.parts import Part
 from qdeploy.training.checkpoint import Slot
 from qdeploy.training.threads import single_threaded
 
-__all__ = ["BranchAndBound", "branch_and_bound"]
+__all__ = ["branch_and_bound", "prove_by_branch_and_bound"]
 
 ENOUGH = 1e-4
 """The search ends when the bound exceeds the norm by less than this share."""
@@ -84,85 +83,46 @@ class _State:
         return [node.leaf for node in self.nodes]
 
 
-class BranchAndBound:
-    """Exact where time allows; otherwise the best bound that was proven until then."""
+@norm_bound("branch-and-bound", BoundCapability(None, exact=False))
+def prove_by_branch_and_bound(matrix: IntegerMatrix, request: Request) -> NormProof:
+    """Split leaves until the bound meets the norm; see `NormBound.prove`.
 
-    name = "branch-and-bound"
-    capability = BoundCapability(None, exact=False)
-
-    def prove(
-        self,
-        matrix: IntegerMatrix,
-        *,
-        progress: Progress = silent,
-        time_limit: float | None = None,
-        start: SignMatrix | None = None,
-        enough: int = 0,
-    ) -> NormProof:
-        """Split leaves until the bound meets the norm; see `NormBound.prove`.
-
-        A time limit, and a limit on the size of the proof, make the bound looser, never unproven.
-        """
-        return branch_and_bound(
-            matrix, progress=progress, time_limit=time_limit, start=start, enough=enough
-        )
-
-
-_BOUND: NormBound = BranchAndBound()
-norm_bounds.register("branch-and-bound")(_BOUND)
+    Exact where time allows. A time limit, and a limit on the size of the proof, make the bound
+    looser, never unproven.
+    """
+    return branch_and_bound(matrix, request)
 
 
 def branch_and_bound(
-    matrix: IntegerMatrix,
-    *,
-    progress: Progress = silent,
-    time_limit: float | None = None,
-    start: SignMatrix | None = None,
-    enough: int = 0,
-    jobs: int = 1,
-    slot: Slot | None = None,
+    matrix: IntegerMatrix, request: Request, jobs: int = 1, slot: Slot | None = None
 ) -> NormProof:
-    """`BranchAndBound.prove` on several cores, and from where an earlier process was.
+    """`prove_by_branch_and_bound` on several cores, and from where an earlier process was.
 
     Args:
-        matrix: as there.
-        progress: as there.
-        time_limit: as there.
-        start: as there.
-        enough: as there.
+        matrix: G, int64 (d, d), as `checked_matrix` gives it.
+        request: what is asked of the bound.
         jobs: processes, which split as many leaves at a time. The tree depends on it.
         slot: where the state is kept after each step, and taken up from.
     """
-    matrix = checked_matrix(matrix, _BOUND)
-    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     with single_threaded():
-        search = _Search(matrix, progress, deadline, enough, jobs, Slot() if slot is None else slot)
-        return search.run(start)
+        return _Search(matrix, request, jobs, Slot() if slot is None else slot).run()
 
 
 class _Search:
     """One run of the bound."""
 
-    def __init__(
-        self,
-        matrix: IntegerMatrix,
-        progress: Progress,
-        deadline: float,
-        enough: int,
-        jobs: int,
-        slot: Slot,
-    ) -> None:
+    def __init__(self, matrix: IntegerMatrix, request: Request, jobs: int, slot: Slot) -> None:
+        limit = request.time_limit
         self._matrix = matrix
-        self._progress = progress
-        self._deadline = deadline
-        self._enough = enough
+        self._request = request
+        self._deadline = math.inf if limit is None else time.monotonic() + limit
         self._jobs = jobs
         self._slot = slot
 
-    def run(self, start: SignMatrix | None) -> NormProof:
+    def run(self) -> NormProof:
         kept = self._slot.load()
         if kept is None:
-            root = root_node(self._matrix, start, self._deadline, self._progress)
+            root = root_node(self._matrix, self._request)
             if root.part is None:
                 return proof_by_leaves(self._matrix, [root.leaf], root.found)
             kept = _State(root.unit, root.found, [])
@@ -211,7 +171,7 @@ class _Search:
         """A leaf whose bound is no larger need not be split."""
         # Rounding z and y up to integers costs a few units a row, whatever is split.
         rounding = ROUNDING * len(self._matrix)
-        return max(self._attained * (1 + ENOUGH) + rounding, self._enough)
+        return max(self._attained * (1 + ENOUGH) + rounding, self._request.enough)
 
     @property
     def _attained(self) -> int:
@@ -226,7 +186,7 @@ class _Search:
         }
         if math.isfinite(self._deadline):
             figures["seconds left"] = f"{max(self._deadline - time.monotonic(), 0.0):.0f}"
-        self._progress(ProgressEvent(stage, self._state.split, None, figures))
+        self._request.progress(ProgressEvent(stage, self._state.split, None, figures))
 
 
 def _child(

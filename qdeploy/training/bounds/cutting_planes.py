@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.progress import ProgressEvent
 from qdeploy.training.bounds import (
     BoundCapability,
     IntegerMatrix,
-    NormBound,
     NormProof,
+    Request,
     SignMatrix,
     best_pair,
-    checked_matrix,
-    norm_bounds,
+    norm_bound,
 )
 from qdeploy.training.bounds.cut_relaxation import CutRelaxation, FixedMatrix
 from qdeploy.training.bounds.interior_point import semidefinite_norm, unit_vectors
@@ -32,9 +31,9 @@ from qdeploy.training.rounding import hyperplane_signs, sign_ascent
 from qdeploy.training.threads import single_threaded
 
 __all__ = [
-    "CuttingPlanes",
     "RootNode",
     "proof_by_leaves",
+    "prove_by_cutting_planes",
     "ranked",
     "root_node",
     "sign_candidates",
@@ -54,43 +53,16 @@ SAMPLES = 256
 CANDIDATES = 64
 
 
-class CuttingPlanes:
-    """Usually a tenth above the norm at d = 60, and exact for many small matrices."""
+@norm_bound("cutting-planes", BoundCapability(None, exact=False))
+def prove_by_cutting_planes(matrix: IntegerMatrix, request: Request) -> NormProof:
+    """Add cuts in rounds until they gain nothing; see `NormBound.prove`.
 
-    name = "cutting-planes"
-    capability = BoundCapability(None, exact=False)
-
-    def prove(
-        self,
-        matrix: IntegerMatrix,
-        *,
-        progress: Progress = silent,
-        time_limit: float | None = None,
-        start: SignMatrix | None = None,
-        enough: int = 0,
-    ) -> NormProof:
-        """Add cuts in rounds until they gain nothing; see `NormBound.prove`.
-
-        A time limit makes the bound looser, never unproven.
-        """
-        matrix = checked_matrix(matrix, self)
-        with single_threaded():
-            return self._prove(matrix, progress, time_limit, start)
-
-    def _prove(
-        self,
-        matrix: IntegerMatrix,
-        progress: Progress,
-        time_limit: float | None,
-        start: SignMatrix | None,
-    ) -> NormProof:
-        deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-        node = root_node(matrix, start, deadline, progress)
+    Usually a tenth above the norm at d = 60, and exact for many small matrices. A time limit makes
+    the bound looser, never unproven.
+    """
+    with single_threaded():
+        node = root_node(matrix, request)
         return proof_by_leaves(matrix, [node.leaf], node.found)
-
-
-_BOUND: NormBound = CuttingPlanes()
-norm_bounds.register("cutting-planes")(_BOUND)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,22 +82,19 @@ class RootNode:
     part: Part | None
 
 
-def root_node(
-    matrix: IntegerMatrix, start: SignMatrix | None, deadline: float, progress: Progress
-) -> RootNode:
+def root_node(matrix: IntegerMatrix, request: Request) -> RootNode:
     """Rounds of cuts on all sign pairs until they gain nothing.
 
     Args:
         matrix: G, int64 (d, d), as `checked_matrix` gives it.
-        start: known good u, int8 (k, d), or None.
-        deadline: `time.monotonic()` at which to stop.
-        progress: told of the rounds.
+        request: what is asked of the bound.
     """
     floating = matrix.astype(np.float64)
     fixed = np.zeros(len(matrix), dtype=np.int8)
-    remaining = None if math.isinf(deadline) else deadline - time.monotonic()
-    relaxed = semidefinite_norm(floating, time_limit=remaining)
-    found = sign_candidates(floating, relaxed.vectors, start)
+    limit = request.time_limit
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    relaxed = semidefinite_norm(floating, time_limit=limit)
+    found = sign_candidates(floating, relaxed.vectors, request.start)
     best, cuts = prove_leaf(matrix, no_cuts(), np.empty(0), fixed), no_cuts()
     unit = relaxed.bound / len(matrix)
     if not unit > 0:
@@ -151,7 +120,7 @@ def root_node(
         attained = int(np.abs(found[0].astype(np.int64) @ matrix).sum())
         above = f"{best.bound / attained - 1:.3%}"
         figures: dict[str, float | str] = {"cuts": len(part.cuts), "above the norm": above}
-        progress(ProgressEvent("cutting planes", number, None, figures))
+        request.progress(ProgressEvent("cutting planes", number, None, figures))
         if best.bound <= attained * (1 + ENOUGH):
             break
         stalled = bounds[-1 - PATIENCE :][0] - best.bound <= STALLED * best.bound

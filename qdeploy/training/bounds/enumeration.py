@@ -18,20 +18,19 @@ from numpy.typing import NDArray
 
 from qdeploy.errors import QDeployError
 from qdeploy.native import cached_library
-from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.progress import Progress, ProgressEvent
 from qdeploy.training.bounds import (
     BoundCapability,
     IntegerMatrix,
-    NormBound,
     NormProof,
+    Request,
     SignMatrix,
     TimeLimitReached,
     best_pair,
-    checked_matrix,
-    norm_bounds,
+    norm_bound,
 )
 
-__all__ = ["Enumeration", "rounded_matrix"]
+__all__ = ["prove_by_enumeration", "rounded_matrix"]
 
 LARGEST_DIMENSION = 32
 WORD = 2**31
@@ -40,42 +39,23 @@ CHUNKS = 64
 """Pieces of the work: as many candidates, steps of progress and moments to stop."""
 
 
-class Enumeration:
-    """Exact up to the rounding of G to 32-bit sums: a relative slack near 1e-6, or none."""
+@norm_bound("enumeration", BoundCapability(LARGEST_DIMENSION, exact=True, needs=("a C compiler",)))
+def prove_by_enumeration(matrix: IntegerMatrix, request: Request) -> NormProof:
+    """Visit all 2^(d-1) sign vectors; see `NormBound.prove`.
 
-    name = "enumeration"
-    capability = BoundCapability(LARGEST_DIMENSION, exact=True, needs=("a C compiler",))
-
-    def prove(
-        self,
-        matrix: IntegerMatrix,
-        *,
-        progress: Progress = silent,
-        time_limit: float | None = None,
-        start: SignMatrix | None = None,
-        enough: int = 0,
-    ) -> NormProof:
-        """Visit all 2^(d-1) sign vectors; see `NormBound.prove`.
-
-        An interruption (Ctrl-C) takes effect within one chunk, 1/64 of the work.
-        """
-        matrix = checked_matrix(matrix, self)
-        rounded, scale, error = rounded_matrix(matrix)
-        largest, patterns = _enumerate(rounded, progress, time_limit)
-        if start is not None and start.size:
-            patterns = np.vstack([patterns, start])
-        attained, candidates = best_pair(matrix, patterns)
-        return NormProof(
-            norm_bound=scale * largest + error,
-            multipliers=None,
-            method="enumeration",
-            attained=attained,
-            candidates=candidates[:CHUNKS],
-        )
-
-
-_BOUND: NormBound = Enumeration()
-norm_bounds.register("enumeration")(_BOUND)
+    Exact up to the rounding of G to 32-bit sums: a relative slack near 1e-6, or none. An
+    interruption (Ctrl-C) takes effect within one chunk, 1/64 of the work.
+    """
+    rounded, scale, error = rounded_matrix(matrix)
+    largest, patterns = _enumerate(rounded, request.progress, request.time_limit)
+    attained, candidates = best_pair(matrix, request.known(patterns))
+    return NormProof(
+        norm_bound=scale * largest + error,
+        multipliers=None,
+        method="enumeration",
+        attained=attained,
+        candidates=candidates[:CHUNKS],
+    )
 
 
 def rounded_matrix(matrix: IntegerMatrix) -> tuple[NDArray[np.int32], int, int]:

@@ -4,22 +4,19 @@ import time
 
 import numpy as np
 
-from qdeploy.progress import Progress, silent
 from qdeploy.training.bounds import (
     BoundCapability,
     IntegerMatrix,
-    NormBound,
     NormProof,
-    SignMatrix,
+    Request,
     best_pair,
-    checked_matrix,
-    norm_bounds,
+    norm_bound,
 )
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
 from qdeploy.training.bounds.interior_point import semidefinite_norm
 from qdeploy.training.rounding import hyperplane_signs, sign_ascent
 
-__all__ = ["SemidefiniteBound"]
+__all__ = ["prove_by_sdp"]
 
 GAP = 5e-7
 """Relative gap at which the relaxation counts as solved."""
@@ -36,53 +33,35 @@ SAMPLES = 256
 CANDIDATES = 64
 
 
-class SemidefiniteBound:
-    """At most π / (2 ln(1 + √2)) ≈ 1.783 times the norm; usually within a third of it."""
+@norm_bound("sdp", BoundCapability(None, exact=False))
+def prove_by_sdp(matrix: IntegerMatrix, request: Request) -> NormProof:
+    """Solve the relaxation, then raise z until integers are proven; see `NormBound.prove`.
 
-    name = "sdp"
-    capability = BoundCapability(None, exact=False)
-
-    def prove(
-        self,
-        matrix: IntegerMatrix,
-        *,
-        progress: Progress = silent,
-        time_limit: float | None = None,
-        start: SignMatrix | None = None,
-        enough: int = 0,
-    ) -> NormProof:
-        """Solve the relaxation, then raise z until integers are proven; see `NormBound.prove`.
-
-        A time limit makes the bound looser, never unproven.
-        """
-        matrix = checked_matrix(matrix, self)
-        floating = matrix.astype(np.float64)
-        began = time.monotonic()
-        relaxed = semidefinite_norm(
-            floating, tolerance=GAP, time_limit=time_limit, progress=progress
-        )
-        multipliers = _proven_multipliers(matrix, relaxed.multipliers)
-        expired = time_limit is not None and time.monotonic() - began > time_limit
-        generator = np.random.default_rng(0)
-        left, _ = hyperplane_signs(*relaxed.vectors, CANDIDATES if expired else SAMPLES, generator)
-        found = sign_ascent(floating, left, steps=1 if expired else 60)
-        if start is not None and start.size:
-            found = np.vstack([found, start])
-        # Exact values cost an integer matrix product: only for those that look best.
-        looks = np.abs(found.astype(np.float64) @ floating).sum(axis=1)
-        found = found[np.argsort(-looks, kind="stable")[: 2 * CANDIDATES]]
-        attained, candidates = best_pair(matrix, found)
-        return NormProof(
-            norm_bound=int(multipliers.sum()),
-            multipliers=multipliers,
-            method="sdp",
-            attained=attained,
-            candidates=candidates[:CANDIDATES],
-        )
-
-
-_BOUND: NormBound = SemidefiniteBound()
-norm_bounds.register("sdp")(_BOUND)
+    At most π / (2 ln(1 + √2)) ≈ 1.783 times the norm; usually within a third of it. A time limit
+    makes the bound looser, never unproven.
+    """
+    floating = matrix.astype(np.float64)
+    began, limit = time.monotonic(), request.time_limit
+    relaxed = semidefinite_norm(
+        floating, tolerance=GAP, time_limit=limit, progress=request.progress
+    )
+    multipliers = _proven_multipliers(matrix, relaxed.multipliers)
+    expired = limit is not None and time.monotonic() - began > limit
+    generator = np.random.default_rng(0)
+    left, _ = hyperplane_signs(*relaxed.vectors, CANDIDATES if expired else SAMPLES, generator)
+    found = sign_ascent(floating, left, steps=1 if expired else 60)
+    found = request.known(found)
+    # Exact values cost an integer matrix product: only for those that look best.
+    looks = np.abs(found.astype(np.float64) @ floating).sum(axis=1)
+    found = found[np.argsort(-looks, kind="stable")[: 2 * CANDIDATES]]
+    attained, candidates = best_pair(matrix, found)
+    return NormProof(
+        norm_bound=int(multipliers.sum()),
+        multipliers=multipliers,
+        method="sdp",
+        attained=attained,
+        candidates=candidates[:CANDIDATES],
+    )
 
 
 def _proven_multipliers(matrix: IntegerMatrix, approximate: np.ndarray) -> IntegerMatrix:

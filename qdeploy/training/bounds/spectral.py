@@ -6,21 +6,18 @@ multipliers: as loose over ±1 as that allows, but tight over the real weights.
 
 import numpy as np
 
-from qdeploy.progress import Progress, silent
 from qdeploy.training.bounds import (
     BoundCapability,
     IntegerMatrix,
-    NormBound,
     NormProof,
-    SignMatrix,
+    Request,
     best_pair,
-    checked_matrix,
-    norm_bounds,
+    norm_bound,
 )
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
 from qdeploy.training.rounding import sign_ascent, signs
 
-__all__ = ["SpectralBound"]
+__all__ = ["prove_by_spectral"]
 
 ROOM = 1e-6
 """Share by which the proven ν is raised, for a checker that proves definiteness more coarsely."""
@@ -29,43 +26,26 @@ FIRST_LIFT = 1e-9
 CANDIDATES = 16
 
 
-class SpectralBound:
-    """At most d times the largest eigenvalue; what the penalty on sizes is proven with."""
+@norm_bound("spectral", BoundCapability(None, exact=False))
+def prove_by_spectral(matrix: IntegerMatrix, request: Request) -> NormProof:
+    """Eigenvalues, then ν is raised until it is proven; see `NormBound.prove`.
 
-    name = "spectral"
-    capability = BoundCapability(None, exact=False)
-
-    def prove(
-        self,
-        matrix: IntegerMatrix,
-        *,
-        progress: Progress = silent,
-        time_limit: float | None = None,
-        start: SignMatrix | None = None,
-        enough: int = 0,
-    ) -> NormProof:
-        """Eigenvalues, then ν is raised until it is proven; see `NormBound.prove`."""
-        matrix = checked_matrix(matrix, self)
-        floating = matrix.astype(np.float64)
-        values, vectors = np.linalg.eigh(floating)
-        order = np.argsort(-np.abs(values), kind="stable")[:CANDIDATES]
-        radius = _proven_radius(matrix, float(np.abs(values).max()))
-        found = sign_ascent(floating, signs(vectors[:, order].T))
-        if start is not None and start.size:
-            found = np.vstack([found, start])
-        attained, candidates = best_pair(matrix, found)
-        multipliers = np.full(len(matrix), radius, dtype=np.int64)
-        return NormProof(
-            norm_bound=int(multipliers.sum()),
-            multipliers=multipliers,
-            method="sdp",
-            attained=attained,
-            candidates=candidates,
-        )
-
-
-_BOUND: NormBound = SpectralBound()
-norm_bounds.register("spectral")(_BOUND)
+    At most d times the largest eigenvalue; what the penalty on sizes is proven with.
+    """
+    floating = matrix.astype(np.float64)
+    values, vectors = np.linalg.eigh(floating)
+    order = np.argsort(-np.abs(values), kind="stable")[:CANDIDATES]
+    radius = _proven_radius(matrix, float(np.abs(values).max()))
+    found = sign_ascent(floating, signs(vectors[:, order].T))
+    attained, candidates = best_pair(matrix, request.known(found))
+    multipliers = np.full(len(matrix), radius, dtype=np.int64)
+    return NormProof(
+        norm_bound=int(multipliers.sum()),
+        multipliers=multipliers,
+        method="sdp",
+        attained=attained,
+        candidates=candidates,
+    )
 
 
 def _proven_radius(matrix: IntegerMatrix, approximate: float) -> int:
