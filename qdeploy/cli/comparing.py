@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
-from qdeploy.cli.options import Force, Json, LabelColumn, Quiet, TestSize, checked
+from qdeploy.cli.options import Cluster, Force, Json, LabelColumn, Quiet, TestSize, checked
 from qdeploy.cli.terminal import Terminal
 from qdeploy.ranges import NEURONS, TIME_LIMIT, Range
 
@@ -105,6 +105,7 @@ def compare(
             metavar="NUMBER", parser=checked(_JOBS), help="Runs at once; one a core by default."
         ),
     ] = None,
+    cluster: Cluster = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -137,7 +138,12 @@ def compare(
     datasets = [read_dataset(source, label=label, task=task) for source in data]
     with terminal.progress() as progress:
         comparison = carry_out(
-            datasets, plan, output, jobs=-1 if jobs is None else jobs, progress=progress
+            datasets,
+            plan,
+            output,
+            jobs=-1 if jobs is None else jobs,
+            cluster=cluster,
+            progress=progress,
         )
     command = _command(data, label, methods, task, output, page, plan)
     written = write_tables(comparison, output)

@@ -9,6 +9,7 @@ from rich.table import Table
 from qdeploy.cli.figures import score_text
 from qdeploy.cli.interruption import termination_interrupts
 from qdeploy.cli.options import (
+    Cluster,
     DataSource,
     Force,
     Json,
@@ -68,6 +69,7 @@ def front(
             help="Width of the integer readout weights, 2 to 16.",
         ),
     ] = 8,
+    cluster: Cluster = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -104,7 +106,7 @@ def front(
         }
     )
     with terminal.progress() as progress, termination_interrupts():
-        found = trace(recipe, name=c_name(output.name), progress=progress)
+        found = trace(recipe, name=c_name(output.name), cluster=cluster, progress=progress)
     written = write_front(found, output, overwrite=force)
     rows = front_table(found)
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -17,6 +17,7 @@ from qdeploy.cli.figures import (
 )
 from qdeploy.cli.interruption import termination_interrupts
 from qdeploy.cli.options import (
+    Cluster,
     DataSource,
     Force,
     Json,
@@ -195,13 +196,7 @@ def train(
             "mode). Removed once the model is written.",
         ),
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.5:8786.",
-        ),
-    ] = None,
+    cluster: Cluster = None,
     force: Force = False,
     json_output: Json = False,
     quiet: Quiet = False,

@@ -15,6 +15,7 @@ from qdeploy.comparison.summary import Row, rows_of
 from qdeploy.data import Dataset
 from qdeploy.errors import QDeployError
 from qdeploy.progress import Progress, ProgressEvent, silent
+from qdeploy.training.cluster import on_cluster
 from qdeploy.training.trainer import train
 
 __all__ = ["Comparison", "compare"]
@@ -53,6 +54,7 @@ def compare(
     folder: Path,
     *,
     jobs: int = -1,
+    cluster: str | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Carry out what a folder does not hold yet, and sum up.
@@ -62,34 +64,34 @@ def compare(
         plan: the options.
         folder: where runs are kept; an interruption loses only those under way.
         jobs: runs at once, as joblib counts them, each on one core.
+        cluster: address of the Dask scheduler whose workers train, or None for this machine; the
+            folder is read and written here alone.
         progress: told of the runs and of the time left.
 
     Raises:
-        QDeployError: a label is no class, a name is known twice, or a method is unknown.
+        QDeployError: a label is no class, a name is known twice, a method is unknown, or no
+            scheduler answers.
     """
     _check(datasets, plan)
     work = [(dataset, run) for dataset in datasets for run in planned(plan)]
     known = [load(folder, dataset, plan, run) for dataset, run in work]
     missing = [number for number, result in enumerate(known) if result is None]
-    workers = max(1, min(joblib.effective_n_jobs(jobs), len(missing)))
-    began = time.monotonic()
-    finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
-        joblib.delayed(_carried_out)(number, work[number][0], plan, work[number][1], folder)
-        for number in missing
-    )
-    stage = "training"
-    progress(ProgressEvent(stage, len(work) - len(missing), len(work)))
-    for done, (number, result) in enumerate(finished, start=1):
-        known[number] = result
-        left = (time.monotonic() - began) / done * (len(missing) - done)
-        progress(
-            ProgressEvent(
-                stage,
-                len(work) - len(missing) + done,
-                len(work),
-                {"last": _named(work[number][1], work[number][0]), "time left": _clock(left)},
-            )
+    with on_cluster(cluster):
+        workers = max(1, min(joblib.effective_n_jobs(jobs), len(missing)))
+        began = time.monotonic()
+        finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
+            joblib.delayed(_carried_out)(number, *work[number], plan) for number in missing
         )
+        stage = "training"
+        progress(ProgressEvent(stage, len(work) - len(missing), len(work)))
+        for done, (number, result) in enumerate(finished, start=1):
+            dataset, run = work[number]
+            # Kept at once, so that an interruption loses only what is under way.
+            save(folder, dataset, plan, run, result)
+            known[number] = result
+            left = (time.monotonic() - began) / done * (len(missing) - done)
+            figures = {"last": _named(run, dataset), "time left": _clock(left)}
+            progress(ProgressEvent(stage, len(work) - len(missing) + done, len(work), figures))
     results = tuple(result for result in known if result is not None)
     rows = [
         row
@@ -99,14 +101,10 @@ def compare(
     return Comparison(plan, results, tuple(rows))
 
 
-def _carried_out(
-    number: int, dataset: Dataset, plan: Plan, run: Run, folder: Path
-) -> tuple[int, Result]:
-    """One run, kept at once, so that whoever is interrupted loses it only while it lasts."""
+def _carried_out(number: int, dataset: Dataset, run: Run, plan: Plan) -> tuple[int, Result]:
+    """One run, in whatever process."""
     _warm_up()
-    result = carry_out(dataset, plan, run)
-    save(folder, dataset, plan, run, result)
-    return number, result
+    return number, carry_out(dataset, plan, run)
 
 
 @cache

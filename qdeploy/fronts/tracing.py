@@ -13,6 +13,7 @@ from qdeploy.inspection import cost
 from qdeploy.progress import Progress, ProgressEvent, silent
 from qdeploy.recipes import Recipe, Trained, train_recipe
 from qdeploy.training.budgets import widths_within
+from qdeploy.training.cluster import on_cluster
 from qdeploy.training.interruptions import noted_interruptions
 from qdeploy.training.options import Options
 from qdeploy.training.trainer import encode
@@ -20,7 +21,9 @@ from qdeploy.training.trainer import encode
 __all__ = ["trace"]
 
 
-def trace(recipe: Recipe, *, name: str, progress: Progress = silent) -> Front:
+def trace(
+    recipe: Recipe, *, name: str, cluster: str | None = None, progress: Progress = silent
+) -> Front:
     """Train networks of 1, 2, 4, … neurons within the budgets of a recipe.
 
     The held-out rows are only looked at, never trained on or chosen by. An interruption (Ctrl-C)
@@ -29,10 +32,12 @@ def trace(recipe: Recipe, *, name: str, progress: Progress = silent) -> Front:
     Args:
         recipe: data and options; its time limit is shared by all widths.
         name: of the models, with their width behind it; a valid C name.
+        cluster: address of the Dask scheduler whose workers train, or None for this machine.
         progress: told of the stages.
 
     Raises:
-        QDeployError: the data or the options are unusable, or no rows are held out.
+        QDeployError: the data or the options are unusable, no rows are held out, or no scheduler
+            answers.
     """
     began = time.monotonic()
     rows, held_out = recipe.read()
@@ -42,7 +47,7 @@ def trace(recipe: Recipe, *, name: str, progress: Progress = silent) -> Front:
         )
     widths = _widths(recipe, rows)
     points: list[FrontPoint] = []
-    with noted_interruptions() as interrupted:
+    with on_cluster(cluster), noted_interruptions() as interrupted:
         try:
             for place, neurons in enumerate(widths):
                 progress(ProgressEvent(f"{neurons} neurons", place, len(widths)))

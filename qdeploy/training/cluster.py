@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import joblib
 
@@ -21,7 +23,8 @@ def on_cluster(address: str | None) -> Iterator[None]:
         address: of the scheduler ("tcp://host:8786"), or None for this machine.
 
     Raises:
-        QDeployError: the library is missing, or nothing answers at the address.
+        QDeployError: the library is missing, nothing answers at the address, or what answers lacks
+            this version of qdeploy.
     """
     if address is None:
         yield
@@ -45,5 +48,24 @@ def on_cluster(address: str | None) -> Iterator[None]:
                 f"the Dask scheduler at {address!r} has no workers; start some with "
                 f"'dask worker {address}'"
             )
+        _check_versions(client, address)
         with joblib.parallel_config(backend="dask"):
             yield
+
+
+def _check_versions(client: Any, address: str) -> None:
+    """Work that cannot be unpacked over there would be waited for without end."""
+    own = version("qdeploy")
+    try:
+        on_workers = client.run(version, "qdeploy").values()
+        found = {client.run_on_scheduler(version, "qdeploy"), *on_workers}
+    except PackageNotFoundError:
+        raise QDeployError(
+            f"the Dask scheduler at {address!r} or one of its workers has no qdeploy; install "
+            f"qdeploy {own} on each"
+        ) from None
+    if found != {own}:
+        raise QDeployError(
+            f"the Dask scheduler at {address!r} or one of its workers has qdeploy "
+            f"{', '.join(sorted(found - {own}))}; install qdeploy {own} on each"
+        )

@@ -13,6 +13,7 @@ from qdeploy import onnx
 from qdeploy.checker import certify
 from qdeploy.data import dataset_from_arrays
 from qdeploy.errors import QDeployError
+from qdeploy.training import blocks
 from qdeploy.training.checkpoint import Checkpoint, Slot, open_checkpoint
 from qdeploy.training.trainer import train
 
@@ -113,6 +114,44 @@ def test_killed_processes_go_on_to_the_same_bits(tmp_path):
         time.sleep(0.1)
     assert same(onnx.load(path), whole)
     assert not (tmp_path / "kept").exists()
+
+
+LARGE_PROGRAM = """
+import os, sys
+import qdeploy.training.trainer
+from qdeploy.training import blocks
+from qdeploy.training.checkpoint import Slot
+blocks.LARGE, blocks.BLOCK_ROWS = 1, 64
+save, left = Slot.save, int(sys.argv[4])
+
+def fatal(slot, value):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), 9)
+    save(slot, value)
+
+Slot.save = fatal
+""" + PROGRAM.replace("jobs=2", "jobs=1")
+
+
+def test_a_large_problem_goes_on_after_every_kill_to_the_same_bits(tmp_path, monkeypatch):
+    """Killed at steps further and further on, each time before what was made is kept."""
+    x, y = rows(count=100, width=9)
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks, "LARGE", 1)
+        patch.setattr(blocks, "BLOCK_ROWS", 64)
+        whole = train(x, y, beta=0.6, jobs=1).model
+    path, kept, kills = tmp_path / "model.onnx", tmp_path / "kept", 0
+    command = [sys.executable, "-c", LARGE_PROGRAM, tmp_path / "rows.npz", kept, path]
+    while not path.exists():
+        ended = subprocess.run([*command, str(3 + 2 * kills)], check=False).returncode
+        assert ended == (0 if path.exists() else -9)
+        kills += ended != 0
+    assert kills > 2
+    assert same(onnx.load(path), whole)
+    assert not kept.exists()
 
 
 def test_other_data_and_other_options_are_refused(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Training on the workers of a Dask scheduler."""
 
 import sys
+import threading
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -40,6 +42,20 @@ def test_an_address_where_nothing_answers_is_one_sentence(monkeypatch):
     for wrong in ("tcp://127.0.0.1:9", "nowhere"):
         with pytest.raises(QDeployError, match="no Dask scheduler answers"), on_cluster(wrong):
             pass
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_cluster_without_this_version_is_one_sentence(address, monkeypatch, missing):
+    def version(name):
+        if missing and threading.current_thread() is not threading.main_thread():
+            raise PackageNotFoundError(name)
+        main = threading.current_thread() is threading.main_thread()
+        return "2.0" if main else "1.0"
+
+    monkeypatch.setattr(cluster, "version", version)
+    told = "has no qdeploy; install qdeploy 2.0" if missing else "has qdeploy 1.0; install"
+    with pytest.raises(QDeployError, match=told), on_cluster(address):
+        pass
 
 
 def test_a_missing_library_is_one_sentence(monkeypatch):
