@@ -217,7 +217,6 @@ class TestTrain:
         for word in ("classify", "proven bound", "gap", "neurons", "train accuracy"):
             assert word in printed.out
         assert "test accuracy" not in printed.out
-        assert "column generation" in printed.err or printed.err
 
     def test_a_budget_is_compact_and_says_what_is_not_proven(self, table, tmp_path, capsys):
         words = ["train", str(table), "--label", "answer", "-o", str(tmp_path / "m.onnx")]
@@ -273,6 +272,18 @@ class TestCertify:
         values = json_of(capsys, ["certify", str(model), str(changed)], status=1)
         assert values["holds"] is False
         assert "does not hold" in error_of_printed(capsys, ["certify", str(model), str(changed)])
+
+    def test_the_loss_alone_is_held_against_the_penalty_that_was_paid(
+        self, table, tmp_path, capsys
+    ):
+        """Under the size penalty Σ|α| alone bounds nothing: 3u, 3v and α/9 are the same neuron."""
+        path = str(tmp_path / "sized.onnx")
+        words = ["train", str(table), "--label", "answer", "-o", path]
+        assert run([*words, "--weights", "2-bit", "--penalty", "size", "--beta", "0.1"]) == 0
+        assert run(["certify", path, str(table)]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "no network whose penalty is for no output larger" in printed
+        assert "sum of |alpha|" not in printed.split("The certificate holds")[1]
 
 
 def error_of_printed(capsys, words):

@@ -57,8 +57,9 @@ class CheckResult:
         gap: (objective - bound) / objective, rounded up.
         method: the loosest of the methods of the outputs.
         loss: loss of the network over all outputs, without the penalty, rounded up.
-        loss_bound: proven lower bound on the loss of any network of the family whose Σ|α| is, for
-            every output, no larger than this one's, rounded down; None for shared outputs.
+        loss_bound: proven lower bound on the loss of any network of the family whose penalty, Σ|α|
+            times the neurons' sizes, is for every output no larger than this one's, rounded down;
+            None for shared outputs.
         rows: training rows that the proof speaks of.
         outputs: what was proven for each output.
     """

@@ -63,6 +63,6 @@ def _loss_sentence(check: "CheckResult") -> list[str]:
     if not check.loss_bound:
         return []
     return [
-        f"Loss {check.loss}; no network whose sum of |alpha| is for no output larger has less than "
+        f"Loss {check.loss}; no network whose penalty is for no output larger has less than "
         f"{check.loss_bound}."
     ]
