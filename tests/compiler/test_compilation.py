@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from qdeploy.compiler import Artifact, compile_model, shared_library
+from qdeploy.compiler import Artifact, compile_model, hosted_code
 from qdeploy.compiler import library as library_sources
 from qdeploy.compiler.artifact import MODEL_FILE
 from qdeploy.compiler.hosted_artifact import ENTRY_FILE, KERNEL_FILE, MODULE_FILE
@@ -219,7 +219,7 @@ def test_a_wrong_constant_in_the_c_library_is_caught(subject, tmp_path, monkeypa
         number = text[position : text.index(",", position)]
         return text[:position] + str(int(number) - 1) + text[position + len(number) :]
 
-    monkeypatch.setattr(shared_library, "entry_source", corrupted)
+    monkeypatch.setattr(hosted_code, "entry_source", corrupted)
     message = "failed in the quadratic layer and its readout: the C library's batch function"
     with pytest.raises(QDeployError, match=message):
         compile_model(subject, output=tmp_path / "artifact")
@@ -227,7 +227,7 @@ def test_a_wrong_constant_in_the_c_library_is_caught(subject, tmp_path, monkeypa
 
 
 def test_a_wrong_kernel_is_caught(subject, tmp_path, monkeypatch):
-    correct = shared_library.batch_function
+    correct = hosted_code.batch_function
 
     def corrupted(kernel, symbol, tile):
         bias = kernel.constants[-1].values
@@ -235,7 +235,7 @@ def test_a_wrong_kernel_is_caught(subject, tmp_path, monkeypatch):
         bias[-1] += 1
         return correct(kernel, symbol, tile)
 
-    monkeypatch.setattr(shared_library, "batch_function", corrupted)
+    monkeypatch.setattr(hosted_code, "batch_function", corrupted)
     with pytest.raises(QDeployError, match="verification failed in the quadratic layer"):
         compile_model(subject, output=tmp_path / "artifact")
     assert not list(tmp_path.iterdir())

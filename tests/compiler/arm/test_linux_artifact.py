@@ -199,9 +199,9 @@ def test_a_changed_file_is_found(made, tmp_path):
 
 def test_a_wrong_kernel_is_found(subject, tmp_path, monkeypatch):
     """Verification fails, and nothing is written, when the library computes something else."""
-    from qdeploy.compiler.arm import build
+    from qdeploy.compiler import hosted_code
 
-    correct = build.entry_source
+    correct = hosted_code.entry_source
 
     def corrupted(planned, symbols):
         """The first bias has another sign."""
@@ -214,7 +214,7 @@ def test_a_wrong_kernel_is_found(subject, tmp_path, monkeypatch):
     def flipped(found):
         return found[1] + ("" if found[2] else "-")
 
-    monkeypatch.setattr(build, "entry_source", corrupted)
+    monkeypatch.setattr(hosted_code, "entry_source", corrupted)
     with pytest.raises(QDeployError, match="verification failed"):
         compile_model(subject, BOARD, tmp_path / "toy")
     assert list(tmp_path.iterdir()) == []
