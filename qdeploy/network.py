@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qdeploy.errors import QDeployError
 
 __all__ = [
+    "INPUT_MAGNITUDE",
     "Accumulator",
     "Layer",
     "QuadraticLayer",

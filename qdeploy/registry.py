@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 from qdeploy.errors import QDeployError
 
+__all__ = ["Registry"]
+
 T = TypeVar("T")
 
 

@@ -15,7 +15,7 @@ from qdeploy.benchmark.timing import Estimate, order_statistic_interval
 from qdeploy.errors import QDeployError
 from qdeploy.runners.serial_board import BoardSession, TimedInference
 
-__all__ = ["BoardTimer"]
+__all__ = ["ROUNDS", "BoardTimer"]
 
 ROUNDS = 6
 """The fewest for a 95 % interval."""

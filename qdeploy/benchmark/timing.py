@@ -18,6 +18,8 @@ from qdeploy.benchmark.harness import clock_cost
 from qdeploy.progress import Progress, ProgressEvent, silent
 
 __all__ = [
+    "CLOCK_SHARE",
+    "COVERAGE",
     "Estimate",
     "GroupPlan",
     "PythonTimer",

@@ -12,6 +12,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as ops
 
 __all__ = [
+    "TRIPS",
     "Accumulator",
     "bind",
     "broadcast",

@@ -23,6 +23,9 @@ from qdeploy.training.stopping import Stop
 from qdeploy.training.threads import single_threaded
 
 __all__ = [
+    "FOLDS",
+    "NOISE",
+    "PATH",
     "Selection",
     "fold_numbers",
     "largest_beta",

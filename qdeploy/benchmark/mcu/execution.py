@@ -24,7 +24,7 @@ from qdeploy.toolchains import Toolchain
 if TYPE_CHECKING:
     from qdeploy.compiler.families import Goal
 
-__all__ = ["Execution", "execute"]
+__all__ = ["LEVELS", "Execution", "execute"]
 
 ALIGNMENT = 8
 """Of the input and of the scores."""

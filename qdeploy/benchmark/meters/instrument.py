@@ -27,6 +27,7 @@ from qdeploy.benchmark.timing import Estimate, Timer
 from qdeploy.errors import QDeployError
 
 __all__ = [
+    "POWER_UP_SECONDS",
     "Instrument",
     "Recorder",
     "StretchTimer",

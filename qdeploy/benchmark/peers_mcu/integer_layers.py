@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DenseLayer", "Requantize", "dense_sources", "forward", "quantize_weights"]
+__all__ = ["LOWEST", "DenseLayer", "Requantize", "dense_sources", "forward", "quantize_weights"]
 
 LOWEST, HIGHEST = -128, 127
 

@@ -17,7 +17,7 @@ from qdeploy.registry import Registry
 if TYPE_CHECKING:
     from qdeploy.remote import Place
 
-__all__ = ["SENSORS", "Probe", "Sensor", "find_probe", "shell"]
+__all__ = ["SENSORS", "Files", "Probe", "Sensor", "find_probe", "shell"]
 
 COMMAND_SECONDS = 10.0
 

@@ -7,7 +7,14 @@ from numpy.typing import NDArray
 
 from qdeploy.network import INPUT_MAGNITUDE, QuadraticLayer
 
-__all__ = ["SignRows", "biases_as_input", "has_only_signs", "sign_rows", "whole_blocks"]
+__all__ = [
+    "SignRows",
+    "biases_as_input",
+    "has_only_signs",
+    "sign_rows",
+    "whole_blocks",
+    "without_room",
+]
 
 _LARGEST_CONSTANT = 127
 

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from qdeploy.training.bounds.definiteness import is_proven_semidefinite
 from qdeploy.training.losses import FloatArray
 
-__all__ = ["GroupNorm", "GroupProof", "prove_group_norm", "relax_group_norm"]
+__all__ = [
+    "GroupNorm",
+    "GroupProof",
+    "block_matrix",
+    "norm_bound_of",
+    "prove_group_norm",
+    "relax_group_norm",
+]
 
 ITERATIONS = 300
 TOLERANCE = 1e-8

@@ -14,7 +14,7 @@ from qdeploy.model import Model
 from qdeploy.targets import ArmCore
 from qdeploy.toolchains.linux import LinuxToolchain
 
-__all__ = ["Engine", "build_module", "fetch"]
+__all__ = ["ONNXRUNTIME", "TVM", "TVM_FFI", "Engine", "build_module", "fetch"]
 
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 _VECTOR_BITS = 128
