@@ -113,7 +113,7 @@ def main(
                 row = Row(**made[title])
                 typer.echo(f"{title}: {row.share:.3%}, {row.seconds:.0f} s")
     rows = [Row(**row) for row in made.values()]
-    write_text(page, _page(rows, page, seconds, cores), overwrite=True)
+    write_text(page, _page(rows, page, data or [], seconds, cores), overwrite=True)
 
 
 def _trials(more: list[Path]) -> Iterator[Trial]:
@@ -208,13 +208,18 @@ def _norm(
     return shares[0], shares[1], leaves
 
 
-def _page(rows: list[Row], page: Path, seconds: float, cores: int) -> str:
+def _given(data: list[Path]) -> str:
+    return "".join(f" --data {path.name}" for path in data)
+
+
+def _page(rows: list[Row], page: Path, data: list[Path], seconds: float, cores: int) -> str:
     lines = [
         "# How far proofs come",
         "",
-        f"Written by `python -m qdeploy.comparison.proofs --page docs/{page.name}`.",
+        f"Written by `python -m qdeploy.comparison.proofs --page docs/{page.name}{_given(data)}`.",
         f"Squared loss, {cores} core{'s' if cores > 1 else ''}, at most {seconds:g} s an output;",
-        "75 % of the rows train. β is chosen by cross-validation.",
+        "75 % of the rows train. β is chosen by cross-validation; for the digits it is that of the",
+        "model in models/.",
         "",
         "The gap is that of the deployed network with an 8-bit readout to the best of any width.",
         "CPU is what this process had of the cores in that time.",
