@@ -116,10 +116,11 @@ def test_unusable_options_and_data_are_value_errors(cancer):
         {"activation": ["square", "0.09,0.5,0.47"]},
         {"readout_bits": [np.int64(6), "auto"], "input_shifts": ["learned"]},
         {"neurons": np.arange(1, 3), "time_limit": [np.float32(0.5)], "beta": [1.0]},
+        {"neurons": [2], "ridge": ["auto", np.float64(0.05)], "time_limit": [0.5]},
         {"max_bytes": [40.0], "max_ops": [np.int32(30)], "time_limit": [0.5]},
         {"mode": ["certified"], "neurons": [2], "random_state": [np.int64(3)]},
     ],
-    ids=["weights", "activation", "readout", "neurons", "budgets", "mode"],
+    ids=["weights", "activation", "readout", "neurons", "ridge", "budgets", "mode"],
 )
 def test_grid_search_over_every_option(cancer, grid, tmp_path):
     """Values as numpy makes them, and what is found can be written."""

@@ -47,6 +47,7 @@ class QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int | Literal["auto"] = 8,
+        ridge: float | Literal["auto"] = "auto",
         relaxation: str = "low-rank",
         activation: str = "bilinear",
         weights: str = "binary",
@@ -67,6 +68,7 @@ class QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         self.time_limit = time_limit
         self.scaling = scaling
         self.readout_bits = readout_bits
+        self.ridge = ridge
         self.relaxation = relaxation
         self.activation = activation
         self.weights = weights
@@ -177,6 +179,7 @@ class QuantizedEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                 time_limit=self.time_limit,
                 scaling=self.scaling,
                 readout_bits=self.readout_bits,
+                ridge=self.ridge,
                 relaxation=self.relaxation,
                 activation=self.activation,
                 weights=self.weights,

@@ -32,6 +32,7 @@ class QuantizedClassifier(ClassifierMixin, QuantizedEstimator):  # type: ignore[
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights, or "auto".
+        ridge: of the readout, or "auto" for held-out rows (compact mode).
         relaxation: solver of the semidefinite relaxation.
         activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
@@ -65,6 +66,7 @@ class QuantizedClassifier(ClassifierMixin, QuantizedEstimator):  # type: ignore[
         time_limit: float | None = None,
         scaling: Scaling | Literal["auto"] = "auto",
         readout_bits: int | Literal["auto"] = 8,
+        ridge: float | Literal["auto"] = "auto",
         relaxation: str = "low-rank",
         activation: str = "bilinear",
         weights: str = "binary",
@@ -87,6 +89,7 @@ class QuantizedClassifier(ClassifierMixin, QuantizedEstimator):  # type: ignore[
             time_limit=time_limit,
             scaling=scaling,
             readout_bits=readout_bits,
+            ridge=ridge,
             relaxation=relaxation,
             activation=activation,
             weights=weights,

@@ -30,6 +30,7 @@ class QuantizedRegressor(RegressorMixin, QuantizedEstimator):  # type: ignore[mi
         time_limit: seconds.
         scaling: "feature", "tensor" or "auto".
         readout_bits: width of the integer readout weights, or "auto".
+        ridge: of the readout, or "auto" for held-out rows (compact mode).
         relaxation: solver of the semidefinite relaxation.
         activation: "bilinear", "square" or "A,B,C", see `train` (certified mode).
         weights: "binary", "ternary", "2-bit", "3-bit" or "4-bit" (all but the first in certified
