@@ -57,10 +57,14 @@ def test_trained_trees_are_certified_and_tampering_is_caught(rows):
     assert check.holds, check.reason
     assert check.method == certificate.method
     output = certificate.outputs[0]
-    for field in ("cuts", "weights", "diagonals"):
-        values = getattr(output.tree, field).copy()
-        place = int(np.abs(values).argmax())
-        values.flat[place] ^= 1 << (int(abs(values.flat[place])).bit_length() - 1)
-        changed = replace(output, tree=replace(output.tree, **{field: values}))
+    tree = output.tree
+    leaves = np.arange(len(tree.weights))
+    # More weight on every leaf raises the norm that is proven above the one that is claimed.
+    heavier, larger, turned = tree.weights.copy(), tree.diagonals.copy(), tree.cuts.copy()
+    heavier[leaves, heavier.argmax(axis=1)] *= 2
+    larger[leaves, larger.argmax(axis=1)] *= 2
+    turned[tree.weights.sum(axis=0).argmax(), 0] *= -1
+    for field, values in (("weights", heavier), ("diagonals", larger), ("cuts", turned)):
+        changed = replace(output, tree=replace(tree, **{field: values}))
         model = replace(result.model, certificate=replace(certificate, outputs=(changed,)))
         assert not certify(model, dataset).holds
