@@ -50,12 +50,10 @@ class BoundCapability:
     Attributes:
         largest_dimension: largest d, or None without a limit.
         exact: the bound is the norm itself, up to a relative slack of about 1e-6.
-        needs: what must be installed, in words.
     """
 
     largest_dimension: int | None
     exact: bool
-    needs: tuple[str, ...] = ()
 
     def covers(self, dimension: int) -> bool:
         """Whether a (d, d) matrix is within reach."""

@@ -39,7 +39,7 @@ CHUNKS = 64
 """Pieces of the work: as many candidates, steps of progress and moments to stop."""
 
 
-@norm_bound("enumeration", BoundCapability(LARGEST_DIMENSION, exact=True, needs=("a C compiler",)))
+@norm_bound("enumeration", BoundCapability(LARGEST_DIMENSION, exact=True))
 def prove_by_enumeration(matrix: IntegerMatrix, request: Request) -> NormProof:
     """Visit all 2^(d-1) sign vectors; see `NormBound.prove`.
 
